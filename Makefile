@@ -1,0 +1,45 @@
+# One word a purpose: `make demo` runs everything on drawn videos, `make test` checks it.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+SAMPLE := -c configs/sample.yml
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+setup: $(READY)  ## a virtual environment in .venv with the locked requirements
+
+# the download tools come unlocked: an old one cannot read YouTube
+$(READY): requirements.lock requirements-download.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock
+	$(VENV)/bin/pip install --quiet --upgrade -r requirements-download.txt
+	@touch $@
+
+demo: setup  ## every stage on the embedded sample set -> runs/demo
+	$(RUN) sample_videos.py --output data/sample
+	$(RUN) feature_map_extractor.py $(SAMPLE) training validation testing
+	$(RUN) trainer.py $(SAMPLE)
+	$(RUN) predictions_json.py $(SAMPLE) --subset testing
+	$(RUN) metrics.py $(SAMPLE) --subset testing
+	@echo "made: data/sample (videos, annotations, features) and runs/demo (model, predictions, metrics, logs)"
+
+test: setup  ## the tests, in minutes
+	$(RUN) -m pytest -m "not slow"
+
+test-all: setup  ## the tests and what is slow: the demo's figures, the commands of the README, many kills
+	$(RUN) -m pytest -m "slow or not slow"
+
+lint: setup  ## ruff
+	$(VENV)/bin/ruff check .
+
+lock: setup  ## requirements.lock anew
+	$(VENV)/bin/pip install --quiet uv
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		requirements-dev.txt -o requirements.lock
+
+clean:  ## delete the sample set and the demo's run
+	rm -rf data/sample runs/demo
+
+.PHONY: help setup demo test test-all lint lock clean

@@ -1,0 +1,336 @@
+"""ActivityNet-layout JSON -> videos, segments in seconds, and classes at a taxonomy level; CSV -> that JSON.
+
+`load` checks everything that it reads and keeps segments as the file has them; `Video.labelled_segments` is what a
+network learns from. A level is the depth under the taxonomy's root: 0 is the coarsest, 3 the annotated labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import config
+import utils
+from utils import LOGGER
+
+BACKGROUND = "background"
+LEAF_LEVEL = 3
+# kinds of oddity that real files hold, each as the warning calls it
+BEYOND, BEFORE = "end beyond their video's end (clipped in labels)", "begin before 0 (clipped in labels)"
+EMPTY, TWICE, TEXT = "have no length (not in labels)", "are given twice", "have their numbers written as text"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An annotated action, in seconds, exactly as the file has it."""
+
+    start: float
+    end: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    id: str
+    subset: str  # training | validation | testing
+    duration: float  # seconds
+    url: str  # "" where the file has none
+    segments: tuple[Segment, ...]
+
+    def labelled_segments(self) -> list[Segment]:
+        """The segments clipped to the video, without those that have no length there."""
+        clipped = (Segment(max(s.start, 0.0), min(s.end, self.duration), s.label) for s in self.segments)
+        return [segment for segment in clipped if segment.start < segment.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the taxonomy; `parent_id` is None for the root."""
+
+    id: int
+    name: str
+    parent_id: int | None
+
+
+class ClassCount(NamedTuple):
+    instances: int  # all that the file has
+    seconds: float  # as labelled: inside the video
+
+
+@dataclass(frozen=True)
+class Annotations:
+    version: str
+    videos: dict[str, Video]  # in file order
+    taxonomy: tuple[Node, ...]
+    source: Path
+
+    def subset(self, name: str) -> list[Video]:
+        """The videos of a subset, in file order. Raises ValueError for a subset that does not exist."""
+        if name not in config.SUBSETS:
+            raise ValueError(f"subset: expected one of {', '.join(config.SUBSETS)}, received {name!r}")
+        return [video for video in self.videos.values() if video.subset == name]
+
+    def labels(self) -> list[str]:
+        """The annotated labels, sorted."""
+        return sorted({segment.label for video in self.videos.values() for segment in video.segments})
+
+    def class_of(self, level: int = LEAF_LEVEL) -> dict[str, str]:
+        """The class of each annotated label: the label itself at level 3, its ancestor at that level below 3.
+
+        Where a branch of the taxonomy is less deep than `level`, the label itself is the class. Raises ValueError when
+        a level below 3 is asked of a file without a taxonomy, or with labels that its taxonomy does not have.
+        """
+        labels = self.labels()
+        if level == LEAF_LEVEL:
+            return {label: label for label in labels}
+        if not 0 <= level < LEAF_LEVEL:
+            raise ValueError(f"taxonomy level: expected 0 to {LEAF_LEVEL}, received {level}")
+        if not self.taxonomy:
+            raise ValueError(
+                f"{self.source}: taxonomy: empty, so the only level is {LEAF_LEVEL} (the labels), received {level}. "
+                f"Use data.taxonomy_level={LEAF_LEVEL}"
+            )
+        # of nodes with one name, the deepest is the one that annotations mean
+        chains = {chain[-1]: chain for chain in sorted(self._chains(), key=len) if chain}
+        for label in labels:
+            if label not in chains:
+                raise ValueError(
+                    f"{self.source}: label {label!r} is no node of the taxonomy, so it has no class at level {level}. "
+                    f"Add it there, or use data.taxonomy_level={LEAF_LEVEL}"
+                )
+        return {label: chains[label][min(level, len(chains[label]) - 1)] for label in labels}
+
+    def _chains(self) -> list[tuple[str, ...]]:
+        """For each node, the names from just under the root down to the node; none for the root."""
+        nodes = {node.id: node for node in self.taxonomy}
+
+        def chain(node: Node) -> tuple[str, ...]:
+            names = []
+            while node.parent_id is not None:
+                names.append(node.name)
+                node = nodes[node.parent_id]
+            return tuple(reversed(names))
+
+        return [chain(node) for node in self.taxonomy]
+
+    def statistics(self, level: int = LEAF_LEVEL) -> dict[str, dict[str, ClassCount]]:
+        """Instances and labelled seconds of each class, sorted by name, in each subset."""
+        class_of = self.class_of(level)
+        instances, seconds = Counter(), Counter()
+        for video in self.videos.values():
+            instances.update((class_of[segment.label], video.subset) for segment in video.segments)
+            for segment in video.labelled_segments():
+                seconds[class_of[segment.label], video.subset] += segment.end - segment.start
+        return {
+            name: {subset: ClassCount(instances[name, subset], seconds[name, subset]) for subset in config.SUBSETS}
+            for name in sorted(set(class_of.values()))
+        }
+
+    def classes(self, level: int = LEAF_LEVEL, min_examples: int = 1) -> tuple[str, ...]:
+        """The classes at a taxonomy level: background, then the names in order; it depends on the file alone.
+
+        min_examples: training instances that a class must have. Raises ValueError when no class has them.
+        """
+        counts = {name: subsets["training"].instances for name, subsets in self.statistics(level).items()}
+        kept = [name for name, count in counts.items() if count >= min_examples]
+        if not kept:
+            raise ValueError(
+                f"{self.source}: expected a class with at least {min_examples} training segments (data.min_examples), "
+                f"received {len(counts)} classes, the largest with {max(counts.values(), default=0)}"
+            )
+        return (BACKGROUND, *kept)
+
+
+def load(path: Path) -> Annotations:
+    """Read an annotation file, and warn once with the number of each kind of oddity.
+
+    Raises ValueError with the file, the place in it, what was expected and what was received.
+    """
+    path = Path(path)
+    value = utils.read_json(path)
+    oddities: Counter[str] = Counter()
+    try:
+        database = _member(value, "", "database", dict)
+        videos = {name: _read_video(name, entry, oddities) for name, entry in database.items()}
+        taxonomy = _read_taxonomy(_member(value, "", "taxonomy", list, []))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    kinds = [f"{count} {kind}" for kind, count in oddities.items() if count]
+    if kinds:
+        LOGGER.warning("%s: of %d segments, %s", path, sum(len(v.segments) for v in videos.values()), ", ".join(kinds))
+    return Annotations(str(value.get("version") or ""), videos, taxonomy, path)
+
+
+_REQUIRED = object()
+_NUMBER = (int, float, str)
+_KINDS = {dict: "an object", list: "a list", str: "text", int: "a whole number", _NUMBER: "a number"}
+
+
+def _member(parent: object, place: str, key: str, kind: type | tuple, default: object = _REQUIRED) -> object:
+    """`parent[key]`, or the default where it is missing or null; `place` is the parent's, with a dot behind it."""
+    if not isinstance(parent, dict):
+        raise ValueError(f"{place.rstrip('.') or 'top level'}: expected an object, received {parent!r:.80}")
+    value = parent.get(key)
+    if value is None and default is not _REQUIRED:
+        return default
+    if not isinstance(value, kind) or isinstance(value, bool):
+        received = f"received {value!r:.80}" if key in parent else "but it is missing"
+        raise ValueError(f"{place}{key}: expected {_KINDS[kind]}, {received}")
+    return value
+
+
+def _read_video(name: str, entry: object, oddities: Counter[str]) -> Video:
+    place = f"database.{name}."
+    utils.require_safe_name(name, "database")
+    subset = _member(entry, place, "subset", str)
+    if subset not in config.SUBSETS:
+        raise ValueError(f"{place}subset: expected one of {', '.join(config.SUBSETS)}, received {subset!r}")
+    try:
+        duration = read_seconds(_member(entry, place, "duration", _NUMBER))
+        if duration < 0:
+            raise ValueError(f"expected at least 0 seconds, received {duration}")
+    except ValueError as error:
+        raise ValueError(f"{place}duration: {error}") from None
+    # the labels of ActivityNet's testing videos were never published
+    entries = _member(entry, place, "annotations", list, [] if subset == "testing" else _REQUIRED)
+    segments = tuple(
+        _read_annotation(annotation, f"{place}annotations[{number}]", oddities)
+        for number, annotation in enumerate(entries)
+    )
+    oddities[BEYOND] += sum(segment.end > duration for segment in segments)
+    oddities[BEFORE] += sum(segment.start < 0 for segment in segments)
+    oddities[EMPTY] += sum(segment.start == segment.end for segment in segments)
+    oddities[TWICE] += len(segments) - len(set(segments))
+    return Video(name, subset, duration, _member(entry, place, "url", str, ""), segments)
+
+
+def _read_annotation(annotation: object, place: str, oddities: Counter[str]) -> Segment:
+    span = _member(annotation, f"{place}.", "segment", list)
+    label = _member(annotation, f"{place}.", "label", str)
+    if len(span) != 2:
+        raise ValueError(f"{place}.segment: expected [start, end], received {span!r:.80}")
+    try:
+        segment = read_segment(*span, label)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    oddities[TEXT] += any(isinstance(number, str) for number in span)
+    return segment
+
+
+def read_seconds(value: object) -> float:
+    """A finite number of seconds, or one written as text. Raises ValueError for anything else."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"expected a finite number of seconds, received {value!r:.80}")
+    return number
+
+
+def read_segment(start: object, end: object, label: str) -> Segment:
+    """A segment with its values checked. Raises ValueError that says what was expected and received."""
+    segment = Segment(read_seconds(start), read_seconds(end), check_name(label))
+    if segment.start > segment.end:
+        raise ValueError(f"expected a segment that ends after it begins, received {segment.start} to {segment.end}")
+    return segment
+
+
+def check_name(label: str) -> str:
+    """Return a label if it can name a class; raise ValueError otherwise."""
+    if not label.strip() or not label.isprintable():
+        raise ValueError(f"expected a label of printable characters, received {label!r:.80}")
+    if label.casefold() == BACKGROUND:
+        raise ValueError(f"label {label!r}: reserved for time without a segment; leave these segments out")
+    return label
+
+
+def _read_taxonomy(entries: list) -> tuple[Node, ...]:
+    """The nodes of a taxonomy, which must be one tree in which a name occurs once a level."""
+    nodes: dict[int, Node] = {}
+    for number, entry in enumerate(entries):
+        place = f"taxonomy[{number}]."
+        node = Node(
+            _member(entry, place, "nodeId", int),
+            check_name(_member(entry, place, "nodeName", str)),
+            _member(entry, place, "parentId", int, None),
+        )
+        if node.id in nodes:
+            raise ValueError(f"{place}nodeId: {node.id} is given twice")
+        nodes[node.id] = node
+    roots = [node for node in nodes.values() if node.parent_id is None]
+    if nodes and len(roots) != 1:
+        raise ValueError(f"taxonomy: expected one root (its parentId is null), received {len(roots)}")
+    taken: set[tuple[str, int]] = set()
+    for node in nodes.values():
+        depth, above = 0, node
+        while above.parent_id is not None:
+            if above.parent_id not in nodes:
+                raise ValueError(f"taxonomy: node {above.id} ({above.name!r}): no node {above.parent_id}, its parent")
+            above, depth = nodes[above.parent_id], depth + 1
+            if depth > len(nodes):
+                raise ValueError(f"taxonomy: node {node.id} ({node.name!r}): its parents form a circle")
+        if (node.name, depth) in taken:
+            raise ValueError(f"taxonomy: two nodes of one level are named {node.name!r}; labels could mean either")
+        taken.add((node.name, depth))
+    return tuple(nodes.values())
+
+
+def summary(annotated: Annotations, level: int = LEAF_LEVEL) -> str:
+    """Tables for the terminal: videos, hours and segments of each subset, segments and seconds of each class."""
+    rows = []
+    for subset in config.SUBSETS:
+        videos = annotated.subset(subset)
+        rows.append((len(videos), sum(v.duration for v in videos) / 3600, sum(len(v.segments) for v in videos)))
+    lines = [f"{annotated.source}  {annotated.version}", "", f"{'subset':<12}{'videos':>9}{'hours':>9}{'segments':>10}"]
+    total = tuple(map(sum, zip(*rows, strict=True)))
+    for subset, (count, hours, segments) in zip((*config.SUBSETS, "total"), (*rows, total), strict=True):
+        lines.append(f"{subset:<12}{count:>9,}{hours:>9.1f}{segments:>10,}")
+    statistics = annotated.statistics(level)
+    width = max(map(len, (f"{len(statistics)} classes", *statistics))) + 2
+    shown = [subset for subset in config.SUBSETS if any(counts[subset].instances for counts in statistics.values())]
+    heads = "".join(f"{subset:>12}{'seconds':>10}" for subset in shown)
+    lines += ["", f"{f'{len(statistics)} classes':<{width}}{heads}"]
+    for name, counts in statistics.items():
+        cells = "".join(f"{counts[subset].instances:>12,}{counts[subset].seconds:>10,.1f}" for subset in shown)
+        lines.append(f"{name:<{width}}{cells}")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = config.make_parser(
+        "Check an annotation file in ActivityNet's JSON layout and summarise it, or make one from a CSV file.\n\n"
+        "The CSV has a header and a row for each segment: video,start,end,label[,subset][,duration][,url], times in\n"
+        "seconds. A row with start, end and label left empty is a video without segments.\n"
+        "  subset    without this column: FOLDER/<subset>/ where --videos finds the video there, else a fifth of the\n"
+        "            videos, chosen by a hash of their ids, is validation and the rest training\n"
+        "  duration  without it: read from the video that --videos finds, else the end of its last segment"
+    )
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="JSON or CSV; else paths.json_data_path")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="where the JSON made of a CSV goes")
+    parser.add_argument("--videos", type=Path, metavar="FOLDER", help="the CSV's videos: <id>.* or <subset>/<id>.*")
+    parser.add_argument("--taxonomy-level", type=int, metavar="0-3", help="level of the classes; else the settings' own")
+    arguments = parser.parse_args(argv)
+
+    def run() -> None:
+        settings = config.from_arguments(arguments)
+        path, level = arguments.file or settings.paths.json_data_path, arguments.taxonomy_level
+        if path.suffix.lower() == ".csv":
+            import annotations_csv
+
+            if arguments.output is None:
+                raise ValueError(f"{path}: --output FILE.json says where the annotations made of a CSV file go")
+            annotations_csv.convert(path, arguments.output, arguments.videos)
+            path = arguments.output
+        elif arguments.output or arguments.videos:
+            raise ValueError(f"{path}: --output and --videos belong to a CSV file (a name that ends in .csv)")
+        print(summary(load(path), settings.data.taxonomy_level if level is None else level))
+
+    return utils.run_script(run, arguments.verbosity)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,298 @@
+"""Settings: config.yml + `-c FILE` + `--set section.key=value` -> one frozen, typed `Config`; the shared command line.
+
+Defaults stand in config.yml and nowhere else. This file knows types, limits and which settings exclude each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+SUBSETS = ("training", "validation", "testing")
+Subset = Literal["training", "validation", "testing"]
+DEFAULTS_FILE = Path(__file__).with_name("config.yml")
+LEVELS = ("debug", "info", "warning", "error")
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+CountOrNone = Annotated[int, Field(ge=0, strict=True)]
+# the original wrote LSTM
+LowerCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PathSettings(Section):
+    data_dir: Path
+    json_data_path: Path
+    videos_folder: Path
+    feature_map_folder: Path
+    model_dir: Path
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, values: object) -> object:
+        if not isinstance(values, dict) or not isinstance(values.get("data_dir"), str | Path):
+            return values
+        base = Path(os.path.abspath(Path(values["data_dir"]).expanduser()))
+
+        def resolve(value: object) -> object:
+            return os.path.normpath(base / Path(value).expanduser()) if isinstance(value, str | Path) else value
+
+        return {key: resolve(value) for key, value in values.items()} | {"data_dir": base}
+
+
+class VideoSettings(Section):
+    skip_frames: Count
+    resize: tuple[Annotated[int, Field(ge=32, le=4096)], Annotated[int, Field(ge=32, le=4096)]]
+
+
+class ExtractorSettings(Section):
+    backbone: Literal["inception_resnet_v2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
+    weights: str = Field(min_length=1)
+    feature_pooling: Literal["avg", "none"]
+    feature_maps_size: tuple[Count, Count, Count] | None
+    dtype: Literal["float16", "bfloat16", "float32"]
+    batch_size: Count
+    seed: int
+
+    @model_validator(mode="after")
+    def _maps_only_without_pooling(self) -> ExtractorSettings:
+        if self.feature_maps_size is not None and self.feature_pooling == "avg":
+            raise ValueError("feature_maps_size describes maps: set feature_pooling to none, or leave it null")
+        return self
+
+
+class DataSettings(Section):
+    taxonomy_level: int = Field(ge=0, le=3, strict=True)
+    min_examples: Count
+    max_frames: Count
+    window_stride: Count
+    batch_size: Count
+    shuffle: bool
+    feature_normalization: Literal["none", "train", "video"]
+    temporal_difference: Literal["none", "absolute", "signed"]
+
+    @model_validator(mode="after")
+    def _windows_leave_no_gap(self) -> DataSettings:
+        if self.window_stride > self.max_frames:
+            raise ValueError(
+                f"window_stride must not exceed max_frames ({self.max_frames}): frames between windows would never be "
+                f"learnt. Received: {self.window_stride}"
+            )
+        return self
+
+
+class ModelSettings(Section):
+    fully_connected: tuple[Count, ...]
+    cell_type: Annotated[Literal["lstm", "gru"], LowerCase]
+    num_layers: Count
+    num_nodes: Count
+    merge: Literal["average", "concatenate"]
+    dropout: float = Field(ge=0, lt=1)
+    predict_mode: Literal["frames", "last", "mode"]
+
+
+class TrainSettings(Section):
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "cosine"]
+    warmup_steps: CountOrNone
+    gradient_clip_norm: float = Field(ge=0)
+    max_steps: Count
+    num_epochs: Count
+    save_checkpoints_steps: Count
+    keep_checkpoint_max: Count
+    save_summary_steps: Count
+    log_step_count_steps: Count
+    eval_steps: Count | None
+    seed: int
+    deterministic: bool | Literal["auto"]
+
+
+class PredictSettings(Section):
+    subset: Subset
+    window_stride: Count
+    method: Literal["runs", "thresholds"]
+    smoothing: float = Field(ge=0)
+    thresholds: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(min_length=1)
+    min_score: float = Field(ge=0, le=1)
+    min_seconds: float = Field(ge=0)
+    nms: Literal["none", "hard", "soft"]
+    nms_tiou: float = Field(gt=0, le=1)
+    max_segments: Count
+
+
+class DownloadSettings(Section):
+    backend: Literal["yt-dlp", "youtube-dl"]
+    format: str = Field(min_length=1)
+    url_template: str | None
+    annotations_url: str | None
+    cookies_file: Path | None
+    workers: int = Field(ge=1, le=4, strict=True)
+    sleep_seconds: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
+    rate_limit_mb: float | None = Field(gt=0)
+    max_total_gb: float | None = Field(gt=0)
+    min_free_gb: float = Field(ge=0)
+    timeout_seconds: float = Field(gt=0)
+    video_timeout_seconds: float = Field(gt=0)
+    attempts: Count
+    backoff_seconds: float = Field(ge=0)
+    backoff_max_seconds: float = Field(ge=0)
+    patience_seconds: float = Field(ge=0)
+    stop_after_blocks: Count
+    stop_after_failures: Count
+    duration_tolerance: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0)]]
+    max_failed_fraction: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _usable_together(self) -> DownloadSettings:
+        if self.sleep_seconds[0] > self.sleep_seconds[1]:
+            raise ValueError(f"sleep_seconds must be [shortest, longest]. Received: {list(self.sleep_seconds)}")
+        if self.url_template is not None and "{id}" not in self.url_template:
+            raise ValueError(f"url_template needs {{id}} where a video's id belongs. Received: {self.url_template!r}")
+        return self
+
+
+class Config(Section):
+    paths: PathSettings
+    video: VideoSettings
+    extractor: ExtractorSettings
+    data: DataSettings
+    model: ModelSettings
+    train: TrainSettings
+    predict: PredictSettings
+    download: DownloadSettings
+
+    @model_validator(mode="after")
+    def _prediction_windows_leave_no_gap(self) -> Config:
+        if self.predict.window_stride > self.data.max_frames:
+            raise ValueError(
+                f"predict.window_stride must not exceed data.max_frames ({self.data.max_frames}): frames between "
+                f"windows would have no score. Received: {self.predict.window_stride}"
+            )
+        return self
+
+    def to_yaml(self) -> str:
+        """The resolved settings as YAML that `load` reads back to an equal Config."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key given twice (one would be lost) and anchors (they can explode)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
+        if self.check_event(yaml.AliasEvent):
+            where = self.peek_event().start_mark
+            raise yaml.constructor.ConstructorError(None, None, "anchors are not used here", where)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", node.value[position][0].start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _read_layer(path: Path) -> dict:
+    try:
+        layer = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)  # noqa: S506 (a safe loader)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; -c names a YAML file of settings such as config.yml") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a YAML file of settings: {' '.join(str(error).split())}") from None
+    if layer is None:
+        return {}
+    if not isinstance(layer, dict) or not all(isinstance(section, dict) for section in layer.values()):
+        raise ValueError(
+            f"{path}: expected sections such as `train:` with indented `key: value` lines, received {layer!r:.80}"
+        )
+    return layer
+
+
+def _parse_assignment(text: str) -> dict:
+    name, equals, value = text.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and section and key):
+        raise ValueError(f"--set {text}: expected section.key=value, for example --set train.max_steps=500")
+    try:
+        return {section: {key: yaml.load(value, Loader=_Loader)}}  # noqa: S506 (a safe loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {text}: {value!r} is not a YAML value: {' '.join(str(error).split())}") from None
+
+
+def load(config_file: Path | None = None, assignments: list[str] | tuple[str, ...] = ()) -> Config:
+    """Settings of config.yml, overlaid by those of `config_file`, overlaid by `section.key=value` assignments.
+
+    Raises ValueError that names where the value came from, the key, what was expected and what was received.
+    """
+    layers = [(str(DEFAULTS_FILE), _read_layer(DEFAULTS_FILE))]
+    if config_file is not None:
+        layers.append((str(config_file), _read_layer(Path(config_file))))
+    layers += [(f"--set {text}", _parse_assignment(text)) for text in assignments]
+    merged: dict[str, dict] = {}
+    for _, layer in layers:
+        for section, values in layer.items():
+            merged[section] = merged.get(section, {}) | values
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ValueError(_explain(error, layers)) from None
+
+
+def _explain(error: ValidationError, layers: list[tuple[str, dict]]) -> str:
+    """What pydantic found as `source: section.key: expected …, received …`, one clause a key."""
+    clauses: dict[str, list[str]] = {}
+    for problem in error.errors():
+        section, key = (*problem["loc"], None, None)[:2]
+        sources = [name for name, layer in layers if section in layer and (key is None or key in layer[section])]
+        where = f"{sources[-1] if sources else 'settings'}: "
+        if problem["type"] == "value_error":  # a combination, whose message names its keys and what was received
+            clauses[f"{where}{section}: " if section else where] = [str(problem["ctx"]["error"])]
+        elif problem["type"] == "extra_forbidden":
+            known = Config.model_fields[section].annotation if key else Config
+            kind = "key" if key else "section"
+            clauses[f"{where}{section}{'.' + str(key) if key else ''}: unknown {kind}; expected one of "] = [
+                ", ".join(known.model_fields)
+            ]
+        else:
+            # positions inside a list follow the key; the names of a union's members would not help the reader
+            positions = "".join(f"[{part}]" for part in problem["loc"][2:] if isinstance(part, int))
+            received = f"{where}{section}.{key}{positions}: received {problem['input']!r:.80}, expected "
+            message = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+            clauses.setdefault(received, []).append(message)
+    return "; ".join(prefix + " or ".join(messages) for prefix, messages in clauses.items())
+
+
+def differences(one: Config, other: Config, sections: tuple[str, ...]) -> list[str]:
+    """The settings of `sections` in which two configurations differ, each as `section.key: value there, value here`."""
+    return [
+        f"{section}.{key}: {getattr(getattr(one, section), key)!r} there, {value!r} here"
+        for section in sections
+        for key, value in getattr(other, section)
+        if getattr(getattr(one, section), key) != value
+    ]
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """A command line with the options that every script has: `-c FILE`, `--set section.key=value`, `-v LEVEL`."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=110)
+    )
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings that differ from config.yml")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="repeatable")
+    parser.add_argument("-v", "--verbosity", choices=LEVELS, default="info", metavar="LEVEL", help="|".join(LEVELS))
+    return parser
+
+
+def from_arguments(arguments: argparse.Namespace) -> Config:
+    """The settings that a parsed command line asks for."""
+    return load(arguments.config, arguments.set)

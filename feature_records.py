@@ -1,0 +1,271 @@
+"""Feature files: one TFRecord a video, and `extractor.json`, which says how all of a folder's features were made.
+
+Each record holds a run of consecutive sampled frames (RECORD_FRAMES of them, the last one fewer). Features carry the
+times at which their frames are shown, never labels. Symbols: T sampled frames of a video, D numbers a frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from utils import atomic_path, read_json
+
+if TYPE_CHECKING:
+    from config import ExtractorSettings, VideoSettings
+
+RECORD_FRAMES = 120
+SUFFIX = ".tfrecord"
+SPEC_FILE = "extractor.json"
+# of a folder's spec, what two sets of features must share to be mixed; versions may differ
+SPEC_KEYS = (
+    "backbone", "weights", "weights_sha256", "seed", "preprocessing", "feature_pooling", "feature_shape", "resize",
+    "skip_frames", "rate", "dtype",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """A whole video's features [T, ...], the times [T] (seconds, float64) of its sampled frames, and its length."""
+
+    id: str
+    features: np.ndarray
+    timestamps: np.ndarray
+    duration: float
+    fps: float
+
+
+def feature_file(folder: Path, subset: str, video_id: str) -> Path:
+    return Path(folder) / subset / f"{video_id}{SUFFIX}"
+
+
+def numpy_dtype(name: str) -> np.dtype:
+    """The little-endian NumPy type of `float16`, `bfloat16` or `float32`."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name).newbyteorder("<")
+
+
+class FeatureWriter:
+    """Writes one video's features as they come, with bounded memory; the file appears when `finish` is called."""
+
+    def __init__(self, path: Path, dtype: str):
+        import tensorflow as tf
+
+        self._dtype = dtype
+        self._stack = contextlib.ExitStack()
+        self._temporary = self._stack.enter_context(atomic_path(path))
+        self._writer = tf.io.TFRecordWriter(str(self._temporary))
+        self._id = Path(path).name.removesuffix(SUFFIX)
+        self._rows: list[np.ndarray] = []
+        self._times: list[float] = []
+        self._written = 0
+
+    def add(self, row: np.ndarray, timestamp: float) -> None:
+        """Take the feature [D] or [h, w, C] of the next sampled frame, shown at `timestamp` seconds."""
+        # a full record waits for the next row, so that the last one is known as such when it is written
+        if len(self._rows) == RECORD_FRAMES:
+            self._write(last=False, duration=0.0, fps=0.0)
+        self._rows.append(np.asarray(row).astype(numpy_dtype(self._dtype)))
+        self._times.append(float(timestamp))
+
+    def finish(self, duration: float, fps: float) -> None:
+        """Write what is left, with the video's length in seconds and its frame rate, and rename the file into place."""
+        try:
+            self._write(last=True, duration=duration, fps=fps)
+            self._writer.close()
+        except BaseException:
+            self.discard()
+            raise
+        self._stack.close()
+
+    def discard(self) -> None:
+        """Give the video up: nothing appears under its name."""
+        self._writer.close()
+        with contextlib.suppress(_Discarded), self._stack:
+            raise _Discarded
+
+    def _write(self, last: bool, duration: float, fps: float) -> None:
+        import tensorflow as tf
+
+        def raw(values: bytes) -> tf.train.Feature:
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=[values]))
+
+        def whole(*values: int) -> tf.train.Feature:
+            return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+        rows = np.stack(self._rows) if self._rows else np.zeros((0,), numpy_dtype(self._dtype))
+        record = {
+            "video_id": raw(self._id.encode()),
+            "first_frame": whole(self._written),
+            "last": whole(int(last)),
+            "shape": whole(*rows.shape),
+            "dtype": raw(self._dtype.encode()),
+            "features": raw(rows.tobytes()),
+            # float64 bytes, since a float_list would keep only 7 digits
+            "timestamps": raw(np.asarray(self._times, "<f8").tobytes()),
+            "duration_fps": raw(np.asarray([duration, fps], "<f8").tobytes()),
+        }
+        example = tf.train.Example(features=tf.train.Features(feature=record))
+        # deterministic: the order of a map differs from process to process otherwise
+        self._writer.write(example.SerializeToString(deterministic=True))
+        self._written += len(self._rows)
+        self._rows, self._times = [], []
+
+
+class _Discarded(Exception):
+    pass
+
+
+def write_features(path: Path, video: VideoFeatures, dtype: str) -> None:
+    """Write a whole video's features that are at hand in memory."""
+    writer = FeatureWriter(path, dtype)
+    for row, timestamp in zip(video.features, video.timestamps, strict=True):
+        writer.add(row, timestamp)
+    writer.finish(video.duration, video.fps)
+
+
+def read_features(paths: Iterable[Path]) -> Iterator[VideoFeatures]:
+    """Read feature files, one video at a time, in the order of `paths`.
+
+    Raises ValueError that names the file when it is cut, damaged, empty or not of this schema.
+    """
+    import tensorflow as tf
+
+    paths = [Path(path) for path in paths]
+    remaining = iter(paths)
+    parts: list[dict] = []
+    path = next(remaining, None)
+    try:
+        # one dataset over all files: a dataset a file costs 12 ms, which is minutes for ActivityNet
+        for record in tf.data.TFRecordDataset([str(path) for path in paths], buffer_size=1 << 22).as_numpy_iterator():
+            parts.append(_parse(path, record, parts))
+            if parts[-1]["last"]:
+                yield _join(path, parts)
+                parts, path = [], next(remaining, None)
+    except tf.errors.DataLossError:
+        raise ValueError(f"{path}: damaged: its checksum is wrong or it is cut; {_REMEDY}") from None
+    except tf.errors.OpError as error:
+        raise ValueError(f"{path}: cannot be read: {error.message}") from None
+    if path is not None:
+        raise ValueError(f"{path}: cut or empty: its last record is missing; {_REMEDY}")
+
+
+_REMEDY = "delete it and run feature_map_extractor.py (or `data.py import`) again"
+
+
+def _parse(path: Path | None, record: bytes, parts: list[dict]) -> dict:
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    if path is None:
+        raise ValueError(f"feature files: more records than files; {_REMEDY}")
+    try:
+        fields = tf.train.Example.FromString(record).features.feature
+        shape = tuple(fields["shape"].int64_list.value)
+        dtype = numpy_dtype(fields["dtype"].bytes_list.value[0].decode())
+        part = {
+            "id": fields["video_id"].bytes_list.value[0].decode(),
+            "features": np.frombuffer(fields["features"].bytes_list.value[0], dtype).reshape(shape),
+            "timestamps": np.frombuffer(fields["timestamps"].bytes_list.value[0], "<f8"),
+            "duration_fps": np.frombuffer(fields["duration_fps"].bytes_list.value[0], "<f8"),
+            "last": bool(fields["last"].int64_list.value[0]),
+            "first_frame": int(fields["first_frame"].int64_list.value[0]),
+        }
+        consistent = shape[0] == len(part["timestamps"]) and len(part["duration_fps"]) == 2
+    except (DecodeError, IndexError, ValueError, TypeError, UnicodeDecodeError):
+        raise ValueError(f"{path}: not a feature file of this project: its records have another schema") from None
+    expected_first = sum(len(part["timestamps"]) for part in parts)
+    expected_id = path.name.removesuffix(SUFFIX)
+    if part["id"] != expected_id:
+        raise ValueError(f"{path}: cut, or renamed: expected features of {expected_id!r}, received {part['id']!r}")
+    if not consistent or part["first_frame"] != expected_first:
+        raise ValueError(f"{path}: damaged: expected the record of frame {expected_first} next; {_REMEDY}")
+    return part
+
+
+def _join(path: Path, parts: list[dict]) -> VideoFeatures:
+    if len({part["features"].shape[1:] for part in parts}) > 1:
+        raise ValueError(f"{path}: damaged: its records differ in shape; {_REMEDY}")
+    timestamps = np.concatenate([part["timestamps"] for part in parts])
+    duration, fps = parts[-1]["duration_fps"]
+    if not len(timestamps) or not np.all(np.diff(timestamps) > 0) or not np.isfinite([duration, *timestamps]).all():
+        raise ValueError(f"{path}: damaged: expected rising, finite timestamps; {_REMEDY}")
+    features = np.concatenate([part["features"] for part in parts])
+    return VideoFeatures(parts[0]["id"], features, timestamps, float(duration), float(fps))
+
+
+def create_spec(folder: Path, spec: dict) -> dict:
+    """Put `extractor.json` into `folder`, or compare `spec` with the one that is there.
+
+    The first of several processes creates it (exclusively); the others must agree. Returns what stands there.
+    Raises ValueError that names the differing keys.
+    """
+    path = Path(folder) / SPEC_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # a link fails where the name exists, so the file appears whole and only once
+    temporary = path.with_name(f".{SPEC_FILE}.{os.getpid()}.part")
+    try:
+        temporary.write_text(json.dumps(spec, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        os.link(temporary, path)
+    except FileExistsError:
+        present = read_spec(folder)
+        check_spec(present, spec, path, "these features")
+        return present
+    finally:
+        temporary.unlink(missing_ok=True)
+    return spec
+
+
+def read_spec(folder: Path) -> dict:
+    """How the features in `folder` were made. Raises ValueError that names the command to run when there are none."""
+    path = Path(folder) / SPEC_FILE
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: no such file, so there are no features yet: run `python feature_map_extractor.py` "
+            "(or `python data.py import FOLDER --rate R` for features of your own) with the same settings first"
+        )
+    spec = read_json(path)
+    if not isinstance(spec, dict) or "backbone" not in spec:
+        raise ValueError(f"{path}: expected an object with the key backbone, received {spec!r:.80}")
+    return spec
+
+
+def check_spec(present: dict, wanted: dict, path: Path, wanted_by: str) -> None:
+    """Raise ValueError unless `present`, read from `path`, agrees with `wanted` in every key that `wanted` has."""
+    differing = [key for key in SPEC_KEYS if key in wanted and present.get(key) != wanted[key]]
+    if differing:
+        details = "; ".join(f"{key}: {present.get(key)!r} there, {wanted[key]!r} for {wanted_by}" for key in differing)
+        raise ValueError(
+            f"{path}: made with other settings: {details}. Use the settings that stand there, or another "
+            "paths.feature_map_folder (and run `python feature_map_extractor.py` for it)"
+        )
+
+
+def chosen_spec(extractor: ExtractorSettings, video: VideoSettings) -> dict:
+    """The part of `extractor.json` that the settings decide, which every consumer of the features compares."""
+    return {
+        "backbone": extractor.backbone,
+        "weights": extractor.weights if extractor.weights in ("imagenet", "random") else Path(extractor.weights).name,
+        "seed": extractor.seed if extractor.weights == "random" else None,
+        "feature_pooling": extractor.feature_pooling,
+        "resize": list(video.resize),
+        "skip_frames": video.skip_frames,
+    }
+
+
+def require_spec(folder: Path, extractor: ExtractorSettings, video: VideoSettings) -> dict:
+    """The spec of a feature folder, which must agree with the settings, unless the features were imported."""
+    spec = read_spec(folder)
+    if spec["backbone"] != "imported":
+        check_spec(spec, chosen_spec(extractor, video), Path(folder) / SPEC_FILE, "this configuration")
+    return spec

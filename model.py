@@ -1,0 +1,313 @@
+"""Networks, tensors in and tensors out: the frozen feature extractor; the BiLSTM classifier.
+
+Frames, uint8 RGB [B, H, W, 3], -> features [B, D] or maps [B, h, w, C], by a backbone trained on ImageNet.
+Windows of features [B, T, D] -> class logits [B, T, K].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import textwrap
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import efficientnet_lite
+from utils import LOGGER, atomic_path
+
+if TYPE_CHECKING:
+    from config import ModelSettings
+
+INCEPTION_FILE = "inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
+INCEPTION_MD5 = "d19885ff4a710c122648d3b5c3b684e4"
+INCEPTION_URL = "https://storage.googleapis.com/tensorflow/keras-applications/inception_resnet_v2/"
+INCEPTION_MIN_SIZE = 75  # pixels; less leaves nothing of the last map
+STALL_SECONDS = 20  # after which a connection that brings nothing counts as broken
+
+
+@dataclass(frozen=True)
+class FeatureExtractor:
+    """A frozen backbone and what `extractor.json` has to say about it.
+
+    Attributes:
+        model: uint8 RGB [B, H, W, 3] -> float32 [B, *feature_shape]; scales the pixels itself.
+        weights_file: the file that the weights were read from; None when they are random.
+        weights_sha256: that file's SHA-256; None when they are random.
+        preprocessing: what happens to a pixel x in 0..255.
+        feature_shape: (D,) of pooled features, (h, w, C) of maps.
+    """
+
+    model: keras.Model
+    weights_file: Path | None
+    weights_sha256: str | None
+    preprocessing: str
+    feature_shape: tuple[int, ...]
+
+
+def build_feature_extractor(
+    backbone: str,
+    weights: str = "imagenet",
+    resize: tuple[int, int] = (224, 224),
+    pooling: str = "avg",
+    seed: int = 0,
+) -> FeatureExtractor:
+    """Build the frozen network that turns frames into features.
+
+    Args:
+        backbone: inception_resnet_v2, or a version of `efficientnet_lite`.
+        weights: imagenet; or the path of a file of weights of this backbone without its classifier (.h5 or .weights.h5
+            of Keras, .pth of PyTorch for EfficientNet-Lite); or random.
+        resize: (height, width) of the frames in pixels.
+        pooling: avg, the mean of the last map; or none, the map itself.
+        seed: of random weights, the same for equal seeds on every machine.
+
+    Raises:
+        ValueError: an argument is none of these, or the weights are missing, damaged or do not fit; names the file.
+    """
+    if pooling not in ("avg", "none"):
+        raise ValueError(f"feature pooling: expected avg or none, received {pooling!r}")
+    backbones = ("inception_resnet_v2", *efficientnet_lite.VERSIONS)
+    if backbone not in backbones:
+        raise ValueError(f"backbone: expected one of {', '.join(backbones)}, received {backbone!r}")
+
+    # before the network is built, which takes seconds
+    file = None if weights == "random" else _weights_file(backbone, weights)
+    if backbone == "inception_resnet_v2":
+        network, preprocessing = _inception_resnet_v2(resize), "x / 127.5 - 1"
+    else:
+        network, preprocessing = efficientnet_lite.build(backbone, resize), efficientnet_lite.PREPROCESSING
+    if file is None:
+        LOGGER.warning("%s has random weights (seed %d): its features know nothing of ImageNet", backbone, seed)
+        _randomise(network, seed)
+    else:
+        _load_weights(network, file)
+
+    # float32 also where the network computes in a lower precision
+    pool = keras.layers.GlobalAveragePooling2D if pooling == "avg" else keras.layers.Identity
+    model = keras.Model(network.inputs[0], pool(dtype="float32")(network.outputs[0]), name=backbone)
+    model.trainable = False
+    sha256 = None if file is None else _digest(file, "sha256")
+    return FeatureExtractor(model, file, sha256, preprocessing, model.output_shape[1:])
+
+
+def _inception_resnet_v2(resize: tuple[int, int]) -> keras.Model:
+    """Inception-ResNet v2 up to `conv_7b_ac` (Szegedy et al. 2016, https://arxiv.org/abs/1602.07261)."""
+    if min(resize) < INCEPTION_MIN_SIZE:
+        raise ValueError(f"inception_resnet_v2: expected frames of at least 75 x 75 pixels, received {resize}")
+    frames = keras.Input((*resize, 3), dtype="uint8")
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, dtype="float32")(frames)
+    return keras.applications.InceptionResNetV2(include_top=False, weights=None, input_tensor=scaled)
+
+
+def _randomise(network: keras.Model, seed: int) -> None:
+    """Draw every kernel from N(0, 2 / fan-in), which keeps the signal's size under ReLU (He et al. 2015)."""
+    generator = np.random.default_rng(seed)
+    for layer in network.layers:
+        if not isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
+            continue
+        shape = layer.kernel.shape  # [h, w, in, out], or [h, w, C, 1] where each channel is filtered alone
+        fan_in = np.prod(shape[:2] if isinstance(layer, keras.layers.DepthwiseConv2D) else shape[:3])
+        layer.kernel.assign(generator.standard_normal(shape, np.float32) * np.sqrt(2 / fan_in, dtype=np.float32))
+
+
+def _weights_file(backbone: str, weights: str) -> Path:
+    if weights == "imagenet":
+        return _inception_file() if backbone == "inception_resnet_v2" else efficientnet_lite.imagenet_file(backbone)
+    file = Path(weights).expanduser()
+    suffixes = (".h5",) if backbone == "inception_resnet_v2" else (".h5", ".pth")
+    if not file.is_file() or file.suffix not in suffixes:
+        raise ValueError(
+            f"weights of {backbone}: expected imagenet, random or an existing file that ends in "
+            f"{' or '.join(suffixes)}, received {weights!r}"
+        )
+    return file
+
+
+def _inception_file() -> Path:
+    """Find the published weights in Keras' folder, or download them to it; a file with another content is left alone.
+
+    Keras itself would delete such a file, so the hash is looked at before Keras sees it.
+    """
+    file = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models" / INCEPTION_FILE
+    if file.exists():
+        received = _digest(file, "md5")
+        if received != INCEPTION_MD5:
+            raise ValueError(
+                f"{file}: expected MD5 {INCEPTION_MD5}, received {received}; the file was left as it is: "
+                "move it away to have it downloaded again, or name it as the weights if it is your own"
+            )
+        return file
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(STALL_SECONDS)
+    try:
+        with atomic_path(file) as temporary:
+            keras.utils.get_file(
+                temporary.name,
+                INCEPTION_URL + INCEPTION_FILE,
+                file_hash=INCEPTION_MD5,
+                cache_dir=str(file.parent),
+                cache_subdir="",
+                force_download=True,
+            )
+    except Exception as error:  # get_file raises plain Exception where the network fails
+        raise ValueError(
+            f"{file}: the ImageNet weights of inception_resnet_v2 are not there and could not be downloaded ({error}); "
+            f"put {INCEPTION_FILE} (MD5 {INCEPTION_MD5}) there, or choose the backbone efficientnet_lite0"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+    return file
+
+
+def _load_weights(network: keras.Model, file: Path) -> None:
+    # Keras only warns of some layers that a file leaves out; as NaN they cannot be overlooked
+    for variable in network.weights:
+        variable.assign(np.full(variable.shape, np.nan, np.float32))
+    if file.suffix == ".pth":
+        efficientnet_lite.load_state_dict(network, file)
+    else:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                network.load_weights(file)
+        except (ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
+            cause = textwrap.shorten(str(error), 400)
+            raise ValueError(f"{file}: not the weights of {network.name} without its classifier: {cause}") from error
+    for variable in network.weights:
+        if not np.isfinite(variable.value.numpy()).all():
+            raise ValueError(f"{file}: {variable.path}: expected finite numbers, received none, NaN or infinity")
+
+
+def _digest(file: Path, algorithm: str) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def build_classifier(input_size: int, classes: int, settings: ModelSettings) -> keras.Model:
+    """Build the bidirectional recurrent classifier of windows (Ullah et al. 2018, averaged directions by default).
+
+    Args:
+        input_size: D', numbers a prepared frame.
+        classes: K, background included.
+        settings: section `model` of the configuration.
+
+    Returns:
+        A model of [features float32 [B, T, D'], mask bool [B, T]] -> logits float32 [B, T, K]. With `predict_mode`
+        last or mode a window has one class: its logits are the same in each of its frames.
+    """
+    features = keras.Input((None, input_size), name="features")
+    mask = keras.Input((None,), dtype="bool", name="mask")
+    signal = features
+    for units in settings.fully_connected:
+        signal = keras.layers.Dense(units, use_bias=False)(signal)
+        # padded frames stay out of the statistics
+        signal = keras.layers.ReLU()(keras.layers.BatchNormalization()(signal, mask=mask))
+    cell = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[settings.cell_type]
+    for number in range(settings.num_layers):
+        # a layer of its own: dropout inside the cell would shut out the fused kernel of a GPU
+        signal = keras.layers.Dropout(settings.dropout)(signal)
+        whole_window = number == settings.num_layers - 1 and settings.predict_mode != "frames"
+        signal = keras.layers.Bidirectional(
+            cell(settings.num_nodes, return_sequences=not whole_window),
+            merge_mode={"average": "ave", "concatenate": "concat"}[settings.merge],
+        )(signal, mask=mask)
+    logits = keras.layers.Dense(classes, name="logits")(signal)
+    if settings.predict_mode != "frames":
+        logits = _RepeatOverFrames()([logits, mask])  # [B, K] -> [B, T, K]
+    return keras.Model([features, mask], logits, name="classifier")
+
+
+class _RepeatOverFrames(keras.layers.Layer):
+    """[B, K] and a mask [B, T] -> [B, T, K]."""
+
+    def call(self, inputs: list) -> keras.KerasTensor:
+        logits, mask = inputs
+        ones = keras.ops.cast(mask, logits.dtype) * 0 + 1
+        return logits[:, None, :] * ones[..., None]
+
+
+def target_labels(labels: tf.Tensor, mask: tf.Tensor, predict_mode: str, classes: int) -> tf.Tensor:
+    """The labels a window is trained on [B, T]: of each frame, of its last frame, or its most frequent one.
+
+    Args:
+        labels: int32 [B, T].
+        mask: bool [B, T], True where a frame is real; real frames come first.
+        predict_mode: frames, last or mode; of equally frequent classes the lower index.
+        classes: K.
+    """
+    if predict_mode == "frames":
+        return labels
+    if predict_mode == "last":
+        last = tf.maximum(tf.reduce_sum(tf.cast(mask, tf.int32), axis=1) - 1, 0)
+        window = tf.gather(labels, last, axis=1, batch_dims=1)  # [B]
+    else:
+        counts = tf.reduce_sum(tf.one_hot(labels, classes) * tf.cast(mask, tf.float32)[..., None], axis=1)  # [B, K]
+        window = tf.argmax(counts, axis=1, output_type=labels.dtype)
+    return tf.broadcast_to(window[:, None], tf.shape(labels))
+
+
+def masked_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Softmax cross-entropy, averaged over the real frames of a batch.
+
+    Args:
+        labels: int32 [B, T].
+        logits: float32 [B, T, K].
+        mask: bool [B, T].
+    """
+    weights = tf.cast(mask, logits.dtype)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return tf.reduce_sum(losses * weights) / tf.maximum(tf.reduce_sum(weights), 1)
+
+
+class MeanPrecision(keras.metrics.Metric):
+    """The original's `mean_precision`: the mean of precision at 5 thresholds, over all that was seen since a reset.
+
+    The thresholds are linspace(1, 10, 5) / K, capped at 1. Precision counts every (real frame, class) pair whose
+    probability reaches the threshold, background included; a threshold that nothing reaches contributes 0.
+    """
+
+    def __init__(self, classes: int, name: str = "mean_precision"):
+        super().__init__(name=name)
+        self.thresholds = np.minimum(np.linspace(1, 10, 5) / classes, 1).astype(np.float32)
+        self.positives = self.add_weight(shape=(5,), initializer="zeros", dtype="float64", name="positives")
+        self.hits = self.add_weight(shape=(5,), initializer="zeros", dtype="float64", name="hits")
+
+    def update_state(self, labels: tf.Tensor, probabilities: tf.Tensor, mask: tf.Tensor) -> None:
+        """Count labels int32 [B, T] and probabilities [B, T, K] where mask [B, T] is True."""
+        reached = (probabilities[..., None] >= self.thresholds) & mask[..., None, None]  # [B, T, K, 5]
+        correct = reached & tf.cast(tf.one_hot(labels, tf.shape(probabilities)[-1]), tf.bool)[..., None]
+        self.positives.assign_add(tf.reduce_sum(tf.cast(reached, tf.float64), axis=(0, 1, 2)))
+        self.hits.assign_add(tf.reduce_sum(tf.cast(correct, tf.float64), axis=(0, 1, 2)))
+
+    def result(self) -> tf.Tensor:
+        return tf.reduce_mean(tf.math.divide_no_nan(self.hits, self.positives))
+
+
+class MeanAccuracy(keras.metrics.Metric):
+    """Per-class accuracy (recall of each class's frames), averaged over the classes that have frames."""
+
+    def __init__(self, classes: int, name: str = "mean_accuracy"):
+        super().__init__(name=name)
+        self.frames = self.add_weight(shape=(classes,), initializer="zeros", dtype="float64", name="frames")
+        self.correct = self.add_weight(shape=(classes,), initializer="zeros", dtype="float64", name="correct")
+
+    def update_state(self, labels: tf.Tensor, probabilities: tf.Tensor, mask: tf.Tensor) -> None:
+        """Count labels int32 [B, T] and probabilities [B, T, K] where mask [B, T] is True."""
+        classes = tf.shape(probabilities)[-1]
+        real = tf.one_hot(labels, classes, dtype=tf.float64) * tf.cast(mask, tf.float64)[..., None]  # [B, T, K]
+        right = tf.argmax(probabilities, axis=-1, output_type=labels.dtype) == labels
+        self.frames.assign_add(tf.reduce_sum(real, axis=(0, 1)))
+        self.correct.assign_add(tf.reduce_sum(real * tf.cast(right, tf.float64)[..., None], axis=(0, 1)))
+
+    def result(self) -> tf.Tensor:
+        seen = tf.cast(self.frames > 0, tf.float64)
+        return tf.math.divide_no_nan(
+            tf.reduce_sum(tf.math.divide_no_nan(self.correct, self.frames)), tf.reduce_sum(seen)
+        )

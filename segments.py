@@ -1,0 +1,98 @@
+"""Geometry of time, in NumPy: sampled frames <-> seconds, frame labels <-> segments, temporal IoU.
+
+Symbols: T sampled frames, N and M segments. Times are seconds, float64. Every conversion between the two lives here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+BACKGROUND = 0
+# finer than any container's clock, coarser than the rounding of float64: a midpoint of 22.95 and 23.05 is 23 exactly
+DECIMALS = 6
+
+
+def frame_boundaries(timestamps: np.ndarray, duration: float) -> np.ndarray:
+    """The borders of the intervals that sampled frames stand for.
+
+    Args:
+      timestamps: [T] seconds, rising: when each sampled frame is shown.
+      duration: seconds, the video's end.
+
+    Returns:
+      [T + 1] seconds: 0, the midpoints between neighbours, and the video's end. Frame i stands for
+      `[boundaries[i], boundaries[i + 1])`.
+    """
+    timestamps = np.asarray(timestamps, np.float64)
+    if not len(timestamps):
+        return np.zeros(1)
+    midpoints = (timestamps[1:] + timestamps[:-1]) / 2
+    end = max(float(duration), float(timestamps[-1]))
+    return np.round(np.concatenate([[0.0], midpoints, [end]]), DECIMALS)
+
+
+def frame_labels(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The class of each sampled frame: that of the shortest segment it lies in, or background.
+
+    Args:
+      timestamps: [T] seconds.
+      segments: [N, 2] seconds; half-open, so frame i is inside when start <= t_i < end.
+      classes: [N] int, 1 and up.
+
+    Returns:
+      [T] int32.
+    """
+    timestamps = np.asarray(timestamps, np.float64)
+    segments = np.asarray(segments, np.float64).reshape(-1, 2)
+    labels = np.full(len(timestamps), BACKGROUND, np.int32)
+    # the shortest is painted last; of equally short ones the first in the file
+    shortest_first = np.argsort(segments[:, 1] - segments[:, 0], kind="stable")
+    for n in shortest_first[::-1]:
+        first, past = np.searchsorted(timestamps, segments[n], side="left")
+        labels[first:past] = classes[n]
+    return labels
+
+
+def label_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Runs of equal labels: the index of each run's first frame, one past its last, and its label; [N] int each."""
+    labels = np.asarray(labels)
+    if not len(labels):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), labels
+    changes = np.flatnonzero(labels[1:] != labels[:-1]) + 1
+    first = np.concatenate([[0], changes])
+    past = np.concatenate([changes, [len(labels)]])
+    return first, past, labels[first]
+
+
+def labels_to_segments(labels: np.ndarray, boundaries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Runs of equal class as segments; background gives none.
+
+    Args:
+      labels: [T] int.
+      boundaries: [T + 1] seconds, of `frame_boundaries`.
+
+    Returns:
+      segments [N, 2] seconds and classes [N] int, in the order of time.
+    """
+    first, past, classes = label_runs(labels)
+    action = classes != BACKGROUND
+    return np.stack([boundaries[first], boundaries[past]], axis=1)[action], classes[action]
+
+
+def tiou(segments: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Temporal intersection over union of each pair, as ActivityNet's evaluation defines it (no epsilon).
+
+    Args:
+      segments: [N, 2] seconds.
+      others: [M, 2] seconds.
+
+    Returns:
+      [N, M] float64; NaN where both have no length (0 / 0).
+    """
+    segments = np.asarray(segments, np.float64).reshape(-1, 1, 2)
+    others = np.asarray(others, np.float64).reshape(1, -1, 2)
+    overlap = np.minimum(segments[..., 1], others[..., 1]) - np.maximum(segments[..., 0], others[..., 0])
+    intersection = np.maximum(overlap, 0)
+    union = np.ptp(segments, axis=-1) + np.ptp(others, axis=-1) - intersection
+    with np.errstate(invalid="ignore"):
+        return intersection / union

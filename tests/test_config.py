@@ -1,0 +1,107 @@
+"""Settings: layers, types, and errors that name source, key, expected and received."""
+
+import pytest
+import yaml
+
+import config
+
+
+def test_defaults_are_the_originals_values():
+    settings = config.load()
+    assert settings.video.skip_frames == 6 and settings.video.resize == (224, 224)
+    assert settings.data.max_frames == 15 and settings.data.taxonomy_level == 3 and settings.data.batch_size == 15
+    assert settings.train.learning_rate == 0.0001 and settings.train.max_steps == 100000
+    assert settings.train.num_epochs == 3000 and settings.model.dropout == 0.3
+    assert settings.extractor.backbone == "inception_resnet_v2"
+
+
+def test_a_file_overlays_the_defaults_and_assignments_overlay_the_file(tmp_path):
+    file = tmp_path / "mine.yml"
+    file.write_text("train:\n  max_steps: 7\n  seed: 3\n")
+    settings = config.load(file, ["train.seed=4", "model.cell_type=GRU", "train.learning_rate=1e-3"])
+    assert (settings.train.max_steps, settings.train.seed) == (7, 4)
+    assert settings.model.cell_type == "gru" and settings.train.learning_rate == 0.001
+
+
+def test_relative_paths_lie_in_data_dir_and_absolute_ones_win(tmp_path):
+    settings = config.load(None, [f"paths.data_dir={tmp_path}", "paths.videos_folder=v", "paths.model_dir=/elsewhere/run"])
+    assert settings.paths.videos_folder == tmp_path / "v"
+    assert str(settings.paths.model_dir) == "/elsewhere/run"
+
+
+def test_what_is_saved_reads_back_equal(tmp_path):
+    settings = config.load(None, ["paths.data_dir=some/where", "extractor.feature_pooling=none"])
+    file = tmp_path / "config.yml"
+    file.write_text(settings.to_yaml())
+    assert config.load(file) == settings
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        config.load().train.max_steps = 5
+
+
+@pytest.mark.parametrize(
+    ("assignment", "parts"),
+    [
+        ("train.max_stepz=5", ["train.max_stepz", "unknown key", "max_steps"]),
+        ("trian.max_steps=5", ["trian", "unknown section", "train"]),
+        ("train.max_steps=many", ["train.max_steps", "received 'many'", "integer"]),
+        ("train.max_steps=null", ["train.max_steps", "received None", "integer"]),
+        ("train.max_steps=0", ["train.max_steps", "received 0", "greater than or equal to 1"]),
+        ("train.learning_rate=.nan", ["train.learning_rate", "finite"]),
+        ("train.deterministic=maybe", ["train.deterministic", "'auto'", "boolean"]),
+        ("video.resize=[1, 224]", ["video.resize[0]", "received 1"]),
+        ("model.cell_type=rnn", ["model.cell_type", "'lstm' or 'gru'", "'rnn'"]),
+        ("data.window_stride=16", ["window_stride", "max_frames (15)", "16"]),
+        ("predict.window_stride=16", ["predict.window_stride", "data.max_frames (15)", "16"]),
+        ("extractor.feature_maps_size=[5, 5, 1536]", ["feature_maps_size", "feature_pooling"]),
+        ("paths.model_dir=5", ["paths.model_dir", "received 5"]),
+        ("train", ["section.key=value"]),
+        ("train.max_steps=[", ["train.max_steps=[", "YAML"]),
+        ("train.max_steps=!!python/object/apply:os.system [true]", ["YAML"]),
+    ],
+)
+def test_errors_name_source_key_expected_and_received(assignment, parts):
+    with pytest.raises(ValueError) as caught:
+        config.load(None, [assignment])
+    assert str(caught.value).startswith(("--set " + assignment, "settings: "))
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("train: {max_steps: 5, max_steps: 6}", "given twice"),
+        ("train: &a {max_steps: 5}\nmodel: *a", "anchors"),
+        ("- a\n- b", "expected sections"),
+        ("train: 5", "expected sections"),
+        ("train: [", "not a YAML file"),
+        ("train: !!python/name:os.system ''", "not a YAML file"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path, text, part):
+    file = tmp_path / "bad.yml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match="bad.yml") as caught:
+        config.load(file)
+    assert part in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match="absent.yml: no such file"):
+        config.load(tmp_path / "absent.yml")
+
+
+def test_an_empty_file_changes_nothing(tmp_path):
+    (tmp_path / "empty.yml").write_text("# nothing\n")
+    assert config.load(tmp_path / "empty.yml") == config.load()
+
+
+def test_every_setting_is_commented_once():
+    text = config.DEFAULTS_FILE.read_text()
+    for section, values in yaml.safe_load(text).items():
+        for key in values:
+            lines = [line for line in text.splitlines() if line.startswith(f"  {key}:")]
+            assert lines and all("  # " in line for line in lines), f"{section}.{key}"

@@ -1,0 +1,111 @@
+"""Scores to segments: the original's runs, score levels with interpolated borders, smoothing and suppression."""
+
+import numpy as np
+import pytest
+
+import config
+import decoding
+import segments
+
+
+def settings(*assignments):
+    plain = ["predict.smoothing=0", "predict.nms=none", "predict.min_seconds=0", "predict.min_score=0"]
+    return config.load(None, plain + [f"predict.{assignment}" for assignment in assignments]).predict
+
+
+def one_class(scores):
+    """[T] scores of class 1 -> [T, 2] with its background."""
+    scores = np.asarray(scores, float)
+    return np.stack([1 - scores, scores], axis=1)
+
+
+def test_runs_by_hand():
+    probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.4, 0.6, 0], [0.1, 0.2, 0.7], [0.2, 0.1, 0.7]])
+    found = decoding.decode(probabilities, np.arange(6.0), settings("method=runs"))
+    assert found.classes.tolist() == [2, 1] or found.classes.tolist() == [1, 2]
+    assert sorted(map(tuple, found.segments.tolist())) == [(1.0, 3.0), (3.0, 5.0)]
+    np.testing.assert_allclose(found.scores, 0.7)
+
+
+def test_equal_scores_come_in_the_order_of_time():
+    probabilities = one_class([1, 0, 1, 0, 1])
+    found = decoding.decode(probabilities, np.arange(6.0), settings("method=runs"))
+    assert found.segments[:, 0].tolist() == [0.0, 2.0, 4.0]
+
+
+def test_true_labels_decode_to_their_segments_with_every_method():
+    labels = np.array([0, 0, 1, 1, 1, 0, 2, 2, 1, 0])
+    boundaries = np.arange(11.0) / 2
+    for method in ("runs", "thresholds"):
+        found = decoding.decode(np.eye(3)[labels], boundaries, settings(f"method={method}", "thresholds=[0.5]"))
+        got = sorted(zip(found.classes.tolist(), *found.segments.T.tolist(), strict=True))
+        assert got == [(1, 1.0, 2.5), (1, 4.0, 4.5), (2, 3.0, 4.0)]
+
+
+def test_a_border_lies_where_the_level_is_passed():
+    # centres .5 1.5 2.5 3.5; 0.25 is passed a quarter of the way from .5 to 1.5
+    found = decoding.decode(one_class([0, 1, 1, 0]), np.arange(5.0), settings("thresholds=[0.25]"))
+    np.testing.assert_allclose(found.segments, [[0.75, 3.25]])
+
+
+def test_stretches_at_the_ends_reach_the_ends():
+    found = decoding.decode(one_class([1, 1, 1]), np.array([0.0, 1, 2, 2.4]), settings("thresholds=[0.5]"))
+    assert found.segments.tolist() == [[0.0, 2.4]]
+
+
+def test_a_stretch_that_stands_out_scores_more_than_a_part_of_it():
+    found = decoding.decode(one_class([0, 0.9, 0.9, 0.9, 0.9, 0.6, 0.6, 0]), np.arange(9.0),
+                            settings("thresholds=[0.5, 0.7]"))  # fmt: skip
+    whole, part = (found.scores[np.flatnonzero(np.isclose(np.ptp(found.segments, axis=1), width, atol=0.5))[0]]
+                   for width in (6, 4))  # fmt: skip
+    assert whole == pytest.approx(0.8) and part == pytest.approx(0.9 - 0.5 * 0.3)
+
+
+def test_no_frames_and_no_action_give_no_segments():
+    for probabilities in (np.zeros((0, 3)), np.eye(3)[[0, 0, 0]]):
+        boundaries = np.arange(len(probabilities) + 1.0)
+        for method in ("runs", "thresholds"):
+            found = decoding.decode(probabilities, boundaries, settings(f"method={method}"))
+            assert found.segments.shape == (0, 2) and found.scores.shape == (0,)
+
+
+def test_smoothing_keeps_sums_and_constants_and_is_symmetric():
+    boundaries = np.arange(22.0) / 4
+    constant = np.full((21, 2), 0.5)
+    np.testing.assert_allclose(decoding.smooth(constant, boundaries, 0.4), constant)
+    peak = one_class(np.arange(21) == 10)
+    smooth = decoding.smooth(peak, boundaries, 0.4)
+    np.testing.assert_allclose(smooth.sum(axis=1), 1)
+    np.testing.assert_allclose(smooth, smooth[::-1])
+    # weights exp(-x^2 / 2 s^2) of neighbours a quarter second apart
+    assert smooth[11, 1] / smooth[10, 1] == pytest.approx(np.exp(-0.5 * (0.25 / 0.4) ** 2), rel=1e-3)
+    assert decoding.smooth(peak, boundaries, 0) is peak
+
+
+def detections(spans, scores, classes=None):
+    classes = [1] * len(spans) if classes is None else classes
+    return decoding.Detections(np.array(spans, float), np.array(classes), np.array(scores, float))
+
+
+def test_hard_suppression_by_hand():
+    found = decoding.suppress(detections([[0, 10], [0, 9], [0, 4], [20, 30]], [0.9, 0.8, 0.7, 0.6]), "hard", 0.5, 0)
+    assert found.segments[:, 1].tolist() == [10, 4, 30]
+    both = decoding.suppress(detections([[0, 10], [0, 10]], [0.9, 0.8], [1, 2]), "hard", 0.5, 0)
+    assert len(both.scores) == 2  # of different classes
+
+
+def test_soft_suppression_by_hand():
+    found = decoding.suppress(detections([[0, 10], [0, 5], [50, 60]], [0.9, 0.8, 0.5]), "soft", 0.5, 0.01)
+    # tIoU 0.5: 0.8 exp(-0.25 / 0.5) = 0.485, now below 0.5
+    assert found.scores.tolist() == pytest.approx([0.9, 0.5, 0.8 * np.exp(-0.5)])
+    gone = decoding.suppress(detections([[0, 10], [0, 10]], [0.9, 0.05]), "soft", 0.5, 0.01)
+    assert len(gone.scores) == 1
+
+
+def test_short_weak_and_surplus_segments_are_left_out():
+    probabilities = one_class([0.9, 0, 0.3, 0.3, 0, 0.8, 0.8, 0, 0.7, 0.7])
+    found = decoding.decode(probabilities, np.arange(11.0),
+                            settings("thresholds=[0.2]", "min_seconds=1.5", "min_score=0.4", "max_segments=1"))  # fmt: skip
+    assert len(found.scores) == 1
+    assert found.scores[0] == pytest.approx(0.8)
+    assert segments.tiou(found.segments, [[5, 7]])[0, 0] > 0.6

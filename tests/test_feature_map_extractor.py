@@ -1,0 +1,132 @@
+"""The extraction stage: whole files, bad files among good ones, reruns, batches that span videos."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+from made_videos import make_video
+
+import config
+import feature_map_extractor as extractor
+import feature_records as records
+
+
+def mean_colour(frames):
+    """Stands for the CNN: [B, H, W, 3] -> [B, 3], and sees each frame by itself as a CNN does."""
+    return frames.astype(np.float32).mean(axis=(1, 2))
+
+
+def settings(folder, *assignments):
+    return config.load(None, [f"paths.data_dir={folder}", "paths.videos_folder=videos",
+                              "paths.feature_map_folder=features", "video.resize=[32, 32]", "extractor.dtype=float32",
+                              *assignments])  # fmt: skip
+
+
+def extract(folder, videos, *assignments):
+    chosen = settings(folder, *assignments)
+    return extractor.extract(videos, chosen, mean_colour, lambda video: folder / "features" / f"{video.stem}.tfrecord")
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_batches_span_videos_and_change_no_feature(tmp_path, batch_size):
+    frames = {"a": 50, "b": 1, "c": 30}
+    videos = [make_video(tmp_path / f"{name}.mp4", frames=count) for name, count in frames.items()]
+    outcome = extract(tmp_path, videos, f"extractor.batch_size={batch_size}")
+    assert (outcome.written, outcome.frames, outcome.failures) == (3, 9 + 1 + 5, [])
+    found = list(records.read_features(sorted((tmp_path / "features").iterdir())))
+    assert [len(video.features) for video in found] == [9, 1, 5]
+    for video in found:
+        np.testing.assert_allclose(video.features[:, 0], np.arange(len(video.features)) * 30 % 250, atol=3)
+        np.testing.assert_allclose(video.timestamps, np.arange(len(video.features)) * 0.24)
+        assert video.duration == pytest.approx(frames[video.id] / 25) and video.fps == 25
+
+
+def test_a_bad_video_is_a_line_and_the_rest_is_done(tmp_path):
+    good = [make_video(tmp_path / f"{name}.mp4", frames=20) for name in "ad"]
+    cut = make_video(tmp_path / "b.mp4", frames=250, container_options={"movflags": "faststart"})
+    cut.write_bytes(cut.read_bytes()[:-500])
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
+    text = tmp_path / "c.mp4"
+    text.write_text("no video")
+    outcome = extract(tmp_path, [good[0], cut, text, good[1]], "extractor.batch_size=3")
+    assert outcome.written == 2 and len(outcome.failures) == 2
+    assert outcome.failures[0].startswith(f"{cut}: cut") and outcome.failures[1].startswith(f"{text}: not a readable")
+    assert sorted(os.listdir(tmp_path / "features")) == ["a.tfrecord", "d.tfrecord"]
+
+
+def test_a_bug_in_the_network_leaves_no_file_and_no_thread(tmp_path):
+    videos = [make_video(tmp_path / f"{name}.mp4", frames=60) for name in "ab"]
+    calls = []
+
+    def fail_second(frames):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyError("bug")
+        return mean_colour(frames)
+
+    with pytest.raises(KeyError):
+        extractor.extract(videos, settings(tmp_path, "extractor.batch_size=4"), fail_second,
+                          lambda video: tmp_path / "features" / f"{video.stem}.tfrecord")  # fmt: skip
+    assert os.listdir(tmp_path / "features") == []
+    assert "decode" not in [thread.name for thread in threading.enumerate()]
+
+
+def run(folder, monkeypatch, *subsets, assignments=()):
+    spec = {"backbone": "stand-in", "skip_frames": 6, "dtype": "float32"}
+    monkeypatch.setattr(extractor, "make_embed", lambda settings: (mean_colour, spec))
+    return extractor.run(settings(folder, *assignments), list(subsets))
+
+
+def test_a_rerun_does_what_is_missing_and_no_more(tmp_path, monkeypatch, capsys):
+    for name in ("-a", "_b"):
+        make_video(tmp_path / f"videos/training/{name}.mp4", frames=20)
+    assert run(tmp_path, monkeypatch, "training") == 0
+    files = sorted((tmp_path / "features/training").iterdir())
+    assert [file.name for file in files] == ["-a.tfrecord", "_b.tfrecord"]
+    before = [file.read_bytes() for file in files]
+    times = [file.stat().st_mtime_ns for file in files]
+    files[1].unlink()
+    (tmp_path / "features/training/._b.x.part.tfrecord").write_bytes(b"half")
+    assert run(tmp_path, monkeypatch, "training") == 0
+    assert sorted((tmp_path / "features/training").iterdir()) == files
+    assert [file.read_bytes() for file in files] == before and files[0].stat().st_mtime_ns == times[0]
+    assert "1 videos, 4 frames" in capsys.readouterr().out
+
+
+def test_a_failed_video_gives_status_1_and_its_line(tmp_path, monkeypatch, capsys):
+    make_video(tmp_path / "videos/validation/good.mp4", frames=20)
+    (tmp_path / "videos/validation/bad.mp4").write_text("no video")
+    assert run(tmp_path, monkeypatch, "validation") == 1
+    out = capsys.readouterr().out
+    assert "1 failed" in out and "bad.mp4: not a readable video" in out
+
+
+def test_other_settings_are_refused(tmp_path, monkeypatch):
+    make_video(tmp_path / "videos/training/a.mp4", frames=20)
+    records.create_spec(tmp_path / "features", {"backbone": "stand-in", "skip_frames": 3, "dtype": "float32"})
+    with pytest.raises(ValueError, match="skip_frames: 3 there, 6 for"):
+        run(tmp_path, monkeypatch, "training")
+
+
+def test_no_videos_and_two_of_one_id_are_errors(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"python download_video_script\.py training"):
+        run(tmp_path, monkeypatch, "training")
+    make_video(tmp_path / "videos/training/a.mp4", frames=6)
+    make_video(tmp_path / "videos/training/a.mkv", frames=6)
+    with pytest.raises(ValueError, match="one file a video"):
+        run(tmp_path, monkeypatch, "training")
+
+
+def test_an_unknown_subset_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        extractor.main(["trainning"])
+    assert "received 'trainning'" in capsys.readouterr().err
+
+
+def test_the_map_size_is_checked_before_the_first_video(tmp_path):
+    chosen = settings(tmp_path, "extractor.backbone=efficientnet_lite0", "extractor.weights=random",
+                      "extractor.feature_pooling=none", "extractor.feature_maps_size=[5, 5, 1536]",
+                      "video.resize=[64, 64]")  # fmt: skip
+    with pytest.raises(ValueError, match=r"expected \[2, 2, 1280\].* received \[5, 5, 1536\]"):
+        extractor.make_embed(chosen)

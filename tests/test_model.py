@@ -1,0 +1,127 @@
+"""The classifier: masks, predict modes, shapes; loss and streaming metrics against numbers computed by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import config
+import model
+
+SMALL = ["model.num_nodes=4", "model.dropout=0"]
+
+
+def classifier(*assignments, input_size=3, classes=4):
+    tf.keras.utils.set_random_seed(0)
+    return model.build_classifier(input_size, classes, config.load(None, [*SMALL, *assignments]).model)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("mode", ["frames", "last", "mode"])
+@pytest.mark.parametrize("extra", [(), ("model.num_layers=2", "model.merge=concatenate", "model.fully_connected=[6, 5]")])
+def test_padding_changes_no_real_frame(cell, mode, extra):
+    network = classifier(f"model.cell_type={cell}", f"model.predict_mode={mode}", *extra)
+    features = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
+    mask = np.array([[True] * 7, [True] * 4 + [False] * 3])
+    whole = network([features, mask], training=False).numpy()
+    assert whole.shape == (2, 7, 4)
+    short = network([features[1:, :4], mask[1:, :4]], training=False).numpy()
+    np.testing.assert_allclose(whole[1, :4], short[0], atol=1e-6)
+    features[1, 4:] = 1000
+    np.testing.assert_allclose(network([features, mask], training=False).numpy()[1, :4], short[0], atol=1e-6)
+
+
+def test_both_directions_are_seen_and_averaged():
+    network = classifier()
+    features = np.zeros((1, 5, 3), np.float32)
+    mask = np.ones((1, 5), bool)
+    base = network([features, mask], training=False).numpy()
+    features[0, 4] = 1
+    changed = network([features, mask], training=False).numpy()
+    assert not np.allclose(base[0, 0], changed[0, 0])  # the first frame knows of the last
+    assert network.get_layer("logits").kernel.shape == (4, 4)  # averaged: one direction's width
+    assert classifier("model.merge=concatenate").get_layer("logits").kernel.shape == (8, 4)
+
+
+@pytest.mark.parametrize("mode", ["last", "mode"])
+def test_a_window_has_one_class(mode):
+    network = classifier(f"model.predict_mode={mode}")
+    logits = network([np.random.default_rng(0).normal(size=(1, 5, 3)), np.ones((1, 5), bool)], training=False).numpy()
+    assert np.ptp(logits, axis=1).max() == 0
+
+
+def test_target_labels_by_hand():
+    labels = tf.constant([[1, 2, 2, 3], [3, 1, 0, 0], [1, 2, 0, 0]])
+    mask = tf.constant([[True] * 4, [True, True, False, False], [True, True, False, False]])
+    assert model.target_labels(labels, mask, "frames", 4) is labels
+    assert model.target_labels(labels, mask, "last", 4)[:, 0].numpy().tolist() == [3, 1, 2]
+    mode = model.target_labels(labels, mask, "mode", 4).numpy()
+    assert mode.tolist() == [[2] * 4, [1] * 4, [1] * 4]  # ties go to the lower class
+
+
+def test_loss_by_hand():
+    logits = tf.constant([[[0.0, 0.0], [math.log(3), 0.0], [9.0, -9.0]]])
+    labels = tf.constant([[1, 0, 1]])
+    mask = tf.constant([[True, True, False]])
+    expected = (math.log(2) + math.log(4 / 3)) / 2
+    assert model.masked_cross_entropy(labels, logits, mask).numpy() == pytest.approx(expected, rel=1e-6)
+    assert model.masked_cross_entropy(labels, logits, tf.zeros((1, 3), bool)).numpy() == 0
+
+
+@pytest.mark.parametrize(
+    ("classes", "thresholds"),
+    [
+        (2, [0.5, 1, 1, 1, 1]),
+        (7, [1 / 7, 3.25 / 7, 5.5 / 7, 1, 1]),
+        (101, [1 / 101, 3.25 / 101, 5.5 / 101, 7.75 / 101, 10 / 101]),
+    ],
+)
+def test_the_thresholds_are_multiples_of_chance_capped_at_one(classes, thresholds):
+    np.testing.assert_allclose(model.MeanPrecision(classes).thresholds, thresholds, rtol=1e-6)
+
+
+def update(metric, labels, probabilities, mask=None):
+    probabilities = np.asarray(probabilities, np.float32)
+    mask = np.ones(probabilities.shape[:2], bool) if mask is None else np.asarray(mask)
+    metric.update_state(tf.constant(labels), tf.constant(probabilities), tf.constant(mask))
+    return float(metric.result())
+
+
+def test_mean_precision_of_two_classes():
+    # at 0.5 three pairs reach it (0.5 and 0.5 of the first frame, 0.8 of the second), two of them right: the first
+    # frame's label and the second's. at 1 nothing reaches it, four times
+    assert update(model.MeanPrecision(2), [[0, 1]], [[[0.5, 0.5], [0.2, 0.8]]]) == pytest.approx((2 / 3) / 5)
+    # a certain and right frame reaches every threshold
+    assert update(model.MeanPrecision(2), [[1]], [[[0.0, 1.0]]]) == 1.0
+
+
+def test_mean_precision_of_seven_classes():
+    # thresholds .143 .464 .786 1 1; frame 1 (label 0): .2 reaches the first; .6 wrong reaches two. frame 2 (label 6): .9
+    # reaches three. precision: 2 of 3, 1 of 2, 1 of 1, nothing, nothing
+    probabilities = np.zeros((1, 2, 7))
+    probabilities[0, 0, [0, 3]] = 0.2, 0.6
+    probabilities[0, 1, 6] = 0.9
+    assert update(model.MeanPrecision(7), [[0, 6]], probabilities) == pytest.approx((2 / 3 + 1 / 2 + 1) / 5)
+
+
+def test_mean_precision_of_a_hundred_classes_and_background():
+    # uniform: 1/101 reaches the first threshold in all 101 pairs, one of them right
+    uniform = np.full((1, 1, 101), np.float32(1 / 101))
+    assert update(model.MeanPrecision(101), [[5]], uniform) == pytest.approx(1 / 101 / 5)
+
+
+def test_mean_precision_adds_up_over_batches_and_leaves_padding_out():
+    metric = model.MeanPrecision(2)
+    update(metric, [[1, 0]], [[[0.1, 0.9], [0.0, 1.0]]], [[True, False]])
+    # now at 0.5: one right of two; at 1: none
+    assert update(metric, [[0]], [[[0.3, 0.7]]]) == pytest.approx((1 / 2) / 5)
+    metric.reset_state()
+    assert float(metric.result()) == 0
+
+
+def test_mean_accuracy_is_the_mean_of_the_classes_recalls():
+    # class 0: 1 of 2 right; class 2: 1 of 1; class 1 has no frame and does not count
+    probabilities = [[[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [1.0, 0.0, 0.0]]]
+    found = update(model.MeanAccuracy(3), [[0, 0, 2, 2]], probabilities, [[True, True, True, False]])
+    assert found == pytest.approx((1 / 2 + 1) / 2)

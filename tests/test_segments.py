@@ -1,0 +1,72 @@
+"""Geometry of time: hand-computed boundaries, labels, runs and overlaps, and the way there and back."""
+
+import numpy as np
+import pytest
+
+import segments
+
+
+def test_boundaries_are_midpoints_between_zero_and_the_end():
+    assert segments.frame_boundaries([0.0, 0.24, 0.48], 0.6).tolist() == [0.0, 0.12, 0.36, 0.6]
+
+
+def test_boundaries_of_centres_are_the_exact_edges_of_their_cells():
+    centres = (np.arange(300) + 0.5) / 10
+    assert segments.frame_boundaries(centres, 30.0).tolist() == [round(i / 10, 1) for i in range(301)]
+
+
+def test_boundaries_of_nothing_and_of_one_frame():
+    assert segments.frame_boundaries([], 0).tolist() == [0.0]
+    assert segments.frame_boundaries([0.0], 2.0).tolist() == [0.0, 2.0]
+
+
+def test_the_end_is_never_before_the_last_frame():
+    assert segments.frame_boundaries([0.0, 1.0], 0.8)[-1] == 1.0
+
+
+def test_labels_are_half_open():
+    labels = segments.frame_labels([0.0, 1.0, 2.0, 3.0], [[1.0, 3.0]], [4])
+    assert labels.tolist() == [0, 4, 4, 0]
+    assert labels.dtype == np.int32
+
+
+def test_the_shortest_segment_wins_and_of_equal_ones_the_first():
+    times = np.arange(6.0)
+    assert segments.frame_labels(times, [[2, 4], [0, 6]], [1, 2]).tolist() == [2, 2, 1, 1, 2, 2]
+    assert segments.frame_labels(times, [[0, 6], [2, 4]], [2, 1]).tolist() == [2, 2, 1, 1, 2, 2]
+    assert segments.frame_labels(times, [[0, 2], [1, 3]], [1, 2]).tolist() == [1, 1, 2, 0, 0, 0]
+
+
+def test_labels_without_segments_or_of_zero_length_are_background():
+    assert segments.frame_labels([0.0, 1.0], np.zeros((0, 2)), []).tolist() == [0, 0]
+    assert segments.frame_labels([0.0, 1.0], [[1.0, 1.0]], [3]).tolist() == [0, 0]
+
+
+def test_the_last_run_becomes_a_segment():
+    spans, classes = segments.labels_to_segments([0, 2, 2, 1], np.array([0.0, 0.5, 1.5, 2.5, 3.0]))
+    assert spans.tolist() == [[0.5, 2.5], [2.5, 3.0]]
+    assert classes.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("labels", [[], [0], [0, 0, 0]])
+def test_background_gives_no_segment(labels):
+    spans, classes = segments.labels_to_segments(labels, np.arange(len(labels) + 1.0))
+    assert spans.shape == (0, 2) and classes.shape == (0,)
+
+
+def test_labels_survive_the_way_to_seconds_and_back():
+    random = np.random.default_rng(0)
+    for frames in (1, 2, 7, 100):
+        times = np.cumsum(random.uniform(0.05, 0.5, frames)) - 0.05
+        boundaries = segments.frame_boundaries(times, times[-1] + 0.2)
+        labels = random.integers(0, 3, frames)
+        spans, classes = segments.labels_to_segments(labels, boundaries)
+        assert segments.frame_labels(times, spans, classes).tolist() == labels.tolist()
+
+
+def test_tiou_by_hand():
+    found = segments.tiou([[0, 2], [1, 1]], [[1, 3], [0, 2], [5, 6], [1, 1]])
+    assert found[0].tolist() == [1 / 3, 1.0, 0.0, 0.0]
+    assert found[1, :3].tolist() == [0.0, 0.0, 0.0]
+    assert np.isnan(found[1, 3])
+    assert segments.tiou(np.zeros((0, 2)), [[0, 1]]).shape == (0, 1)

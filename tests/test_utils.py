@@ -1,0 +1,92 @@
+"""Atomic files, JSON Lines that survive a kill, safe names and exit statuses."""
+
+import os
+
+import pytest
+
+import utils
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path):
+    path = tmp_path / "a.json"
+    utils.write_json(path, {"x": 1})
+    with pytest.raises(ValueError):
+        utils.write_json(path, {"x": float("nan")})
+    assert utils.read_json(path) == {"x": 1}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_leftovers_of_the_dead_go_and_files_in_work_stay(tmp_path):
+    (tmp_path / ".a.xyz.part.json").write_text("half")
+    with utils.atomic_path(tmp_path / "b.json") as temporary:
+        temporary.write_text("{}")
+        assert utils.remove_temporary_files(tmp_path) == 1
+        assert temporary.exists()
+    assert os.listdir(tmp_path) == ["b.json"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    for text in ("old", "new"):
+        with utils.atomic_folder(tmp_path / "model") as temporary:
+            (temporary / text).write_text(text)
+    assert os.listdir(tmp_path) == ["model"] and os.listdir(tmp_path / "model") == ["new"]
+    with pytest.raises(KeyError), utils.atomic_folder(tmp_path / "model"):
+        raise KeyError
+    assert os.listdir(tmp_path) == ["model"] and os.listdir(tmp_path / "model") == ["new"]
+
+
+@pytest.mark.parametrize(("content", "part"), [(b"{", "not a JSON"), (b"\xff\xfe{", "not a JSON"), (b"", "not a JSON")])
+def test_bad_json_names_the_file(tmp_path, content, part):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(ValueError, match="x.json") as caught:
+        utils.read_json(tmp_path / "x.json")
+    assert part in str(caught.value)
+
+
+def test_json_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "x.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert utils.read_json(tmp_path / "x.json") == {"a": 1}
+
+
+def test_an_unfinished_last_line_is_passed_over(tmp_path):
+    path = tmp_path / "m.jsonl"
+    assert utils.read_jsonl(path) == []
+    utils.append_jsonl(path, {"step": 1})
+    with path.open("a") as file:
+        file.write('{"step": ')
+    assert utils.read_jsonl(path) == [{"step": 1}]
+    path.write_text("{bad\n")
+    with pytest.raises(ValueError, match="m.jsonl:1"):
+        utils.read_jsonl(path)
+
+
+@pytest.mark.parametrize("name", ["-abc", "_x", "v_1-2", "Zürich", "a.b"])
+def test_names_that_can_be_files(name):
+    assert utils.require_safe_name(name, "id") == name
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "/x", "a/b", "a\\b", "a\0", "a\nb", "x" * 300, ".hidden", None, 5])
+def test_names_that_could_leave_the_folder(name):
+    with pytest.raises(ValueError, match="ids.json: expected an id"):
+        utils.require_safe_name(name, "ids.json")
+
+
+def test_a_users_error_is_one_line_and_status_2(capsys):
+    def fail():
+        raise ValueError("file.json: bad")
+
+    assert utils.run_script(fail) == 2
+    assert capsys.readouterr().err == "error: file.json: bad\n"
+
+
+def test_a_bug_keeps_its_traceback():
+    def fail():
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        utils.run_script(fail)
+
+
+def test_status_passes_through():
+    assert utils.run_script(lambda: 1) == 1
+    assert utils.run_script(lambda: None) == 0

@@ -1,0 +1,226 @@
+"""Feature files + annotations -> a trained run: checkpoints, logs, SavedModel and predictions.
+
+Symbols: B windows a batch, T frames a window, D' numbers a prepared frame, K classes with background.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shutil
+import time
+from pathlib import Path
+
+import metrics
+
+import annotations
+import config
+import data
+import predictions_json
+import utils
+from feature_records import require_spec
+from training import Training
+from training_log import TrainingLog
+
+# settings of a run that may change when it is taken up again: they do not touch what was learnt so far
+RESUMABLE = (
+    "extractor.batch_size", "train.num_epochs", "train.save_", "train.keep_", "train.log_", "train.eval_steps"
+)  # fmt: skip
+# what a run writes, and `--fresh` deletes
+RUN_FILES = ("config.yml", "model.json", "metrics.jsonl", "checkpoints", "saved_model")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunData:
+    """What a run trains and evaluates on; `validation` is None where that subset has no features."""
+
+    annotated: annotations.Annotations
+    classes: tuple[str, ...]
+    feature_spec: dict
+    preparation: data.Preparation
+    training: data.FeatureStore
+    validation: data.FeatureStore | None
+
+
+def load_data(settings: config.Config) -> RunData:
+    """Read annotations and features. Raises ValueError that names the command to run when a stage has not run yet."""
+    paths, chosen = settings.paths, settings.data
+    spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
+    annotated = annotations.load(paths.json_data_path)
+    classes = annotated.classes(chosen.taxonomy_level, chosen.min_examples)
+    index = {name: number for number, name in enumerate(classes)}
+    class_index = {
+        label: index[name] for label, name in annotated.class_of(chosen.taxonomy_level).items() if name in index
+    }
+    training = annotated.subset("training")
+    statistics = {}
+    if chosen.feature_normalization == "train":
+        present, _ = data.present_files(paths.feature_map_folder, "training", training)
+        mean, deviation = data.training_statistics(path for _, path in present)
+        statistics = {"mean": mean, "deviation": deviation}
+    preparation = data.Preparation(chosen.feature_normalization, chosen.temporal_difference, **statistics)
+
+    def load(subset: str) -> data.FeatureStore:
+        return data.load_store(paths.feature_map_folder, subset, annotated.subset(subset), class_index, preparation)
+
+    validation = None
+    if any((paths.feature_map_folder / "validation").glob("*.tfrecord")):
+        validation = load("validation")
+    else:
+        utils.LOGGER.warning("no features of validation videos: the run is not evaluated, and its last step is kept")
+    return RunData(annotated, classes, spec, preparation, load("training"), validation)
+
+
+def evaluate(training: Training, run_data: RunData, settings: config.Config) -> dict[str, float]:
+    """Loss, mean precision and accuracy over the validation windows, each frame once, and the mAP of its segments."""
+    store, length = run_data.validation, settings.data.max_frames
+    for metric in training.eval_metrics.values():
+        metric.reset_state()
+    windows = data.store_windows(store.offsets, length, length)
+    batches = data.input_fn(store, windows, length, predictions_json.WINDOWS_A_BATCH)
+    for batch in batches.take(settings.train.eval_steps or -1):
+        training.eval_step(batch)
+    values = {name: float(metric.result()) for name, metric in training.eval_metrics.items()}
+    if settings.train.eval_steps is None:
+        results = predictions_json.predict(store, training.classify, run_data.classes, length, settings.predict)
+        values |= validation_map(run_data, results, settings.data)
+    return values
+
+
+def validation_map(run_data: RunData, results: dict, chosen: config.DataSettings) -> dict[str, float]:
+    """The mAP of predictions for the validation videos that have features."""
+    present = set(run_data.validation.ids)
+    videos = {name: video for name, video in run_data.annotated.videos.items() if name in present}
+    scored = metrics.evaluate(
+        dataclasses.replace(run_data.annotated, videos=videos), results, "validation",
+        taxonomy_level=chosen.taxonomy_level,
+    )  # fmt: skip
+    return {"average_mAP": scored.average_mAP, "mAP_0.50": scored.mAP[0]}
+
+
+def train(training: Training, run_data: RunData, settings: config.Config, log: TrainingLog) -> None:
+    """Step until `max_steps` or `num_epochs`; save, evaluate and log when it is time."""
+    chosen = settings.train
+    windows = data.store_windows(run_data.training.offsets, settings.data.max_frames, settings.data.window_stride)
+    seen = training.step * settings.data.batch_size
+    order = data.EpochOrder(chosen.seed, chosen.num_epochs, settings.data.shuffle, seen)
+    batches = data.input_fn(run_data.training, windows, settings.data.max_frames, settings.data.batch_size, order)
+    saved = step = training.step
+    for batch in batches.take(max(chosen.max_steps - step, 0)):
+        loss = float(training.train_step(batch))
+        step += 1
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"the loss is {loss} at step {step}: stopped. The newest checkpoint is of step {saved}; "
+                "try a lower train.learning_rate, or train.gradient_clip_norm=1"
+            )
+        log.step(step, len(batch["mask"]), lambda loss=loss: {"loss": loss} | _train_values(training))
+        if step % chosen.save_checkpoints_steps == 0:
+            _evaluate_and_save(training, run_data, settings, log)
+            saved = step
+    if saved < step:
+        _evaluate_and_save(training, run_data, settings, log)
+
+
+def _train_values(training: Training) -> dict[str, float]:
+    values = {name: float(metric.result()) for name, metric in training.train_metrics.items()}
+    return values | {"learning_rate": float(training.optimizer.learning_rate)}
+
+
+def _evaluate_and_save(training: Training, run_data: RunData, settings: config.Config, log: TrainingLog) -> None:
+    if run_data.validation is not None:
+        values = evaluate(training, run_data, settings)
+        log.evaluation(training.step, values)
+        if values.get("average_mAP", -1.0) > float(training.best_score):
+            training.best_score.assign(values["average_mAP"])
+            training.keep_as_best()
+    training.save()
+
+
+def run(settings: config.Config, fresh: bool = False) -> int:
+    """Train the run in `paths.model_dir`, from its newest checkpoint on; with `fresh`, from the start."""
+    folder = settings.paths.model_dir
+    saved_config = folder / "config.yml"
+    if fresh:
+        delete_run(folder)
+    elif saved_config.is_file():
+        check_resumable(settings, saved_config)
+    utils.start_tensorflow()
+    started = time.monotonic()
+    run_data = load_data(settings)
+
+    import tensorflow as tf
+
+    chosen = settings.train.deterministic
+    deterministic = not tf.config.list_physical_devices("GPU") if chosen == "auto" else chosen
+    utils.seed_everything(settings.train.seed, deterministic)
+    training = Training(settings, run_data.training.features.shape[1], len(run_data.classes))
+    folder.mkdir(parents=True, exist_ok=True)
+    utils.write_text(saved_config, settings.to_yaml())
+    resumed = training.restore()
+    log = TrainingLog(folder, settings.train, first_step=training.step)
+    utils.LOGGER.info(
+        "%s at step %d: %d training frames of %d videos, %d classes and background, %d weights; ready after %.1f s",
+        "resumed" if resumed else "started", training.step, len(run_data.training.features),
+        len(run_data.training.ids), len(run_data.classes) - 1, training.classifier.count_params(),
+        time.monotonic() - started,
+    )  # fmt: skip
+    with log:
+        train(training, run_data, settings, log)
+    training.restore_best()
+    finish(training, run_data, settings)
+    return 0
+
+
+def check_resumable(settings: config.Config, saved_config: Path) -> None:
+    """Raise ValueError that names the keys in which a run folder holds another configuration."""
+    # a cosine schedule is laid out over max_steps
+    resumable = RESUMABLE + (() if settings.train.schedule == "cosine" else ("train.max_steps",))
+    found = config.differences(config.load(saved_config), settings, (*predictions_json.TRAINED_SECTIONS, "train"))
+    differing = [difference for difference in found if not difference.startswith(resumable)]
+    if differing:
+        raise ValueError(
+            f"{saved_config}: this run was begun with other settings: {'; '.join(differing)}. Use -c {saved_config} to "
+            "go on with it, --fresh to start it over, or another paths.model_dir"
+        )
+
+
+def delete_run(folder: Path) -> None:
+    """Delete what a run wrote into its folder, and nothing else that is there."""
+    for path in [folder / name for name in RUN_FILES] + list(folder.glob("events.out.tfevents.*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def finish(training: Training, run_data: RunData, settings: config.Config) -> None:
+    """Export the model, describe it in model.json, and predict the subset `predict.subset`."""
+    folder, subset = settings.paths.model_dir, settings.predict.subset
+    training.export(folder / "saved_model")
+    utils.write_json(folder / "model.json", {
+        "classes": list(run_data.classes),
+        "preparation": data.preparation_to_json(run_data.preparation),
+        "features": run_data.feature_spec,
+    })  # fmt: skip
+    store = {"training": run_data.training, "validation": run_data.validation}.get(subset)
+    if store is None:
+        videos = run_data.annotated.subset(subset)
+        store = data.load_store(settings.paths.feature_map_folder, subset, videos, {}, run_data.preparation)
+    results = predictions_json.predict(
+        store, training.classify, run_data.classes, settings.data.max_frames, settings.predict
+    )
+    path = predictions_json.predictions_path(settings)
+    predictions_json.write_predictions(path, run_data.annotated.version, results)
+    print(f"trained to step {training.step} -> {folder / 'saved_model'}, {path.name}, metrics.jsonl")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = config.make_parser("Train the BiLSTM on extracted features; a run that was stopped goes on where it was.")
+    parser.add_argument("--fresh", action="store_true", help="delete what the run folder holds and start over")
+    arguments = parser.parse_args(argv)
+    return utils.run_script(lambda: run(config.from_arguments(arguments), arguments.fresh), arguments.verbosity)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

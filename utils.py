@@ -1,0 +1,213 @@
+"""What every stage shares: atomic files, JSON and JSONL, logging, seeds, and the way a script ends.
+
+A file that is written under its final name is whole: everything goes to a temporary name beside it first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+LOGGER = logging.getLogger("actions")
+TEMPORARY_SUFFIX = ".part"
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well, delete it otherwise.
+
+    The temporary name, `.<stem>.<random>.part<suffix>`, keeps the suffix: encoders choose their container by it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        prefix=f".{path.stem[:100]}.", suffix=TEMPORARY_SUFFIX + path.suffix, dir=path.parent
+    )
+    temporary = Path(name)
+    try:
+        # the lock, gone with this process, tells a file in work from one that a killed process left
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield temporary
+        # mkstemp makes files private; a result is as readable as any other file of the user's
+        os.chmod(temporary, 0o666 & ~_umask())
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `path`; put it in the place of `path` when the block ends well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o777 & ~_umask())
+        if path.exists():
+            # a folder cannot be replaced in one step: the old one goes where the new one was
+            retired = temporary.with_name(temporary.name + ".old")
+            os.rename(path, retired)
+            os.rename(temporary, path)
+            shutil.rmtree(retired)
+        else:
+            os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_temporary_files(folder: Path) -> int:
+    """Delete what killed processes left in `folder` under temporary names, not what others have in work; count it."""
+    removed = 0
+    for path in Path(folder).glob(f".*{TEMPORARY_SUFFIX}*"):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+            removed += 1
+    return removed
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON, atomically. Raises ValueError for NaN and infinity, which JSON does not have."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> object:
+    """Read a JSON file. Raises ValueError that names the file and the line when it is not JSON."""
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path}: expected a JSON file, received a folder") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a JSON file: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: not a usable JSON file: nested too deeply") from None
+
+
+def append_jsonl(path: Path, record: dict) -> None:
+    """Append one JSON line in a single write, so that a kill leaves at most one unfinished line."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, allow_nan=False) + "\n")
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    """Read the whole lines of a JSONL file; an unfinished last line, left by a kill, is passed over."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    *lines, last = path.read_text(encoding="utf-8").split("\n")
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}:{number}: not a JSON line: {error}") from None
+    if last:
+        LOGGER.debug("%s: the last line is unfinished and passed over", path)
+    return records
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_safe_name(name: str, what: str) -> str:
+    """Return `name` if it can be a file name inside a folder of ours; raise ValueError otherwise.
+
+    Ids come from files that strangers wrote: `../x`, `/x`, `a\\b` and control characters must not leave the folder.
+    """
+    usable = isinstance(name, str) and 0 < len(name.encode("utf-8", "replace")) <= 200
+    if not usable or name.startswith(".") or any(c in '/\\:*?"<>|' or ord(c) < 32 or ord(c) == 127 for c in name):
+        raise ValueError(f"{what}: expected an id that can be a file name, received {name!r:.120}")
+    return name
+
+
+def seed_everything(seed: int, deterministic: bool) -> None:
+    """Seed Python, NumPy and TensorFlow; with `deterministic`, operations of equal input give equal bits."""
+    import keras
+    import tensorflow as tf
+
+    random.seed(seed)
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def set_up_logging(level: str) -> None:
+    """Log `level` and above to the standard error, and keep TensorFlow's start-up messages out of it."""
+    number = getattr(logging, level.upper())
+    logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stderr, force=True)
+    logging.getLogger().setLevel(logging.WARNING)
+    LOGGER.setLevel(number)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if number <= logging.DEBUG else "3")
+
+
+def start_tensorflow() -> None:
+    """Import TensorFlow and look for devices, without the messages of its native libraries unless `-v debug` asks.
+
+    They are written before any log level applies to them, so the standard error is closed to them for that moment.
+    """
+    if LOGGER.isEnabledFor(logging.DEBUG):
+        return
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def run_script(run: Callable[[], int | None], level: str = "info") -> int:
+    """Call `run` and turn how it ended into an exit status.
+
+    0 or what `run` returned; 2 and one line for an error of the user's (ValueError, OSError); 130 for Ctrl-C. Anything
+    else is a bug and keeps its traceback, as everything does at `-v debug`.
+    """
+    set_up_logging(level)
+    try:
+        return run() or 0
+    except (ValueError, OSError) as error:
+        if level == "debug":
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
