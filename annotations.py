@@ -288,12 +288,13 @@ def summary(annotated: Annotations, level: int = LEAF_LEVEL) -> str:
     lines = [f"{annotated.source}  {annotated.version}", "", f"{'subset':<12}{'videos':>9}{'hours':>9}{'segments':>10}"]
     total = tuple(map(sum, zip(*rows, strict=True)))
     for subset, (count, hours, segments) in zip((*config.SUBSETS, "total"), (*rows, total), strict=True):
-        lines.append(f"{subset:<12}{count:>9,}{hours:>9.1f}{segments:>10,}")
+        lines.append(f"{subset:<12}{count:>9,}{hours:>9.2f}{segments:>10,}")
     statistics = annotated.statistics(level)
-    width = max(map(len, (f"{len(statistics)} classes", *statistics))) + 2
+    title = "1 class" if len(statistics) == 1 else f"{len(statistics)} classes"
+    width = max(map(len, (title, *statistics))) + 2
     shown = [subset for subset in config.SUBSETS if any(counts[subset].instances for counts in statistics.values())]
     heads = "".join(f"{subset:>12}{'seconds':>10}" for subset in shown)
-    lines += ["", f"{f'{len(statistics)} classes':<{width}}{heads}"]
+    lines += ["", f"{title:<{width}}{heads}"]
     for name, counts in statistics.items():
         cells = "".join(f"{counts[subset].instances:>12,}{counts[subset].seconds:>10,.1f}" for subset in shown)
         lines.append(f"{name:<{width}}{cells}")
@@ -312,7 +313,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="JSON or CSV; else paths.json_data_path")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="where the JSON made of a CSV goes")
     parser.add_argument("--videos", type=Path, metavar="FOLDER", help="the CSV's videos: <id>.* or <subset>/<id>.*")
-    parser.add_argument("--taxonomy-level", type=int, metavar="0-3", help="level of the classes; else the settings' own")
+    parser.add_argument("--taxonomy-level", type=int, metavar="0-3", help="level of the classes")
     arguments = parser.parse_args(argv)
 
     def run() -> None:

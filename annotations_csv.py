@@ -74,7 +74,7 @@ def _read(table: Path) -> dict[str, _Draft]:
         try:
             name = row["video"]
             if name.lower().endswith(VIDEO_SUFFIXES):
-                name = Path(name).stem
+                name = name.removesuffix(Path(name).suffix)
             draft = drafts.setdefault(utils.require_safe_name(name, "video"), _Draft(line))
             if row["start"] or row["end"] or row["label"]:
                 draft.segments.append(annotations.read_segment(row["start"], row["end"], row["label"]))
@@ -177,8 +177,8 @@ def _use_last_ends(drafts: dict[str, _Draft], table: Path) -> None:
             )
     if unknown:
         LOGGER.warning(
-            "%s: the durations of %d videos are taken to be the ends of their last segments; a duration column or "
-            "--videos FOLDER would tell them", table, len(unknown),
+            "%s: for want of durations, %d of %d videos are taken to end with their last segment; a duration column or "
+            "--videos FOLDER would tell", table, len(unknown), len(drafts),
         )  # fmt: skip
 
 

@@ -64,8 +64,8 @@ def prepare_features(features: np.ndarray, timestamps: np.ndarray, preparation: 
     if preparation.normalization == "train":
         mean, deviation = preparation.mean, preparation.deviation
         if mean is None or mean.shape != features.shape[1:]:
-            trained = None if mean is None else len(mean)
-            raise ValueError(f"features: expected {trained} numbers a frame as in training, received {features.shape[1]}")
+            trained, received = None if mean is None else len(mean), features.shape[1]
+            raise ValueError(f"features: expected {trained} numbers a frame as in training, received {received}")
     elif preparation.normalization == "video" and len(features):
         mean, deviation = features.mean(axis=0), features.std(axis=0) + EPSILON
     prepared = (features - mean) / deviation

@@ -49,9 +49,13 @@ def load_data(settings: config.Config) -> RunData:
     annotated = annotations.load(paths.json_data_path)
     classes = annotated.classes(chosen.taxonomy_level, chosen.min_examples)
     index = {name: number for number, name in enumerate(classes)}
-    class_index = {
-        label: index[name] for label, name in annotated.class_of(chosen.taxonomy_level).items() if name in index
-    }
+    class_of = annotated.class_of(chosen.taxonomy_level)
+    class_index = {label: index[name] for label, name in class_of.items() if name in index}
+    if left_out := sorted(set(class_of.values()) - set(classes)):
+        utils.LOGGER.warning(
+            "%d classes have fewer than %d training segments (data.min_examples) and count as background: %s",
+            len(left_out), chosen.min_examples, ", ".join(left_out),
+        )  # fmt: skip
     training = annotated.subset("training")
     statistics = {}
     if chosen.feature_normalization == "train":
@@ -91,11 +95,12 @@ def validation_map(run_data: RunData, results: dict, chosen: config.DataSettings
     """The mAP of predictions for the validation videos that have features."""
     present = set(run_data.validation.ids)
     videos = {name: video for name, video in run_data.annotated.videos.items() if name in present}
+    # a class may occur in training and not in validation
     scored = metrics.evaluate(
         dataclasses.replace(run_data.annotated, videos=videos), results, "validation",
-        taxonomy_level=chosen.taxonomy_level,
+        taxonomy_level=chosen.taxonomy_level, ignore_unknown_labels=True,
     )  # fmt: skip
-    return {"average_mAP": scored.average_mAP, "mAP_0.50": scored.mAP[0]}
+    return {"average_mAP": scored.average_mAP, "mAP_0.50": float(scored.mAP[0])}
 
 
 def train(training: Training, run_data: RunData, settings: config.Config, log: TrainingLog) -> None:

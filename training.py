@@ -37,10 +37,16 @@ class Training:
             "mean_accuracy_eval": model.MeanAccuracy(classes),
         }
         self.best_score = tf.Variable(-1.0, trainable=False)
-        # Keras' metrics are not trackable, their variables are
+        # a Keras metric is not trackable, its variables are; so is the state of dropout, which a model does not track
         counts = [variable.value for metric in self.train_metrics.values() for variable in metric.variables]
+        weights = {variable.path for variable in self.classifier.weights}
+        random_state = [variable.value for variable in self.classifier.variables if variable.path not in weights]
         self._checkpoint = tf.train.Checkpoint(
-            model=self.classifier, optimizer=self.optimizer, best_score=self.best_score, train_metrics=counts
+            model=self.classifier,
+            optimizer=self.optimizer,
+            best_score=self.best_score,
+            train_metrics=counts,
+            random_state=random_state,
         )
         folder = settings.paths.model_dir / "checkpoints"
         self._newest = tf.train.CheckpointManager(self._checkpoint, str(folder), chosen.keep_checkpoint_max)

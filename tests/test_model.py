@@ -19,7 +19,9 @@ def classifier(*assignments, input_size=3, classes=4):
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("mode", ["frames", "last", "mode"])
-@pytest.mark.parametrize("extra", [(), ("model.num_layers=2", "model.merge=concatenate", "model.fully_connected=[6, 5]")])
+@pytest.mark.parametrize(
+    "extra", [(), ("model.num_layers=2", "model.merge=concatenate", "model.fully_connected=[6, 5]")]
+)
 def test_padding_changes_no_real_frame(cell, mode, extra):
     network = classifier(f"model.cell_type={cell}", f"model.predict_mode={mode}", *extra)
     features = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
@@ -97,8 +99,8 @@ def test_mean_precision_of_two_classes():
 
 
 def test_mean_precision_of_seven_classes():
-    # thresholds .143 .464 .786 1 1; frame 1 (label 0): .2 reaches the first; .6 wrong reaches two. frame 2 (label 6): .9
-    # reaches three. precision: 2 of 3, 1 of 2, 1 of 1, nothing, nothing
+    # thresholds .143 .464 .786 1 1; frame 1 (label 0): .2 reaches the first, .6, wrong, reaches two; frame 2 (label 6):
+    # .9 reaches three. precision: 2 of 3, 1 of 2, 1 of 1, nothing, nothing
     probabilities = np.zeros((1, 2, 7))
     probabilities[0, 0, [0, 3]] = 0.2, 0.6
     probabilities[0, 1, 6] = 0.9

@@ -1,0 +1,178 @@
+"""Annotated and predicted segments, in columns -> AP of each class, AR@AN of proposals, video classification.
+
+Symbols: N and M segments, K classes, L tIoU thresholds. The definitions are those of ActivityNet's evaluation
+(activitynet/ActivityNet, Evaluation/eval_detection.py, eval_proposal.py, eval_classification.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+import segments
+
+MOST_PROPOSALS = 100  # a video on average, the end of the AR@AN curve
+POINTS = 100  # of that curve
+
+
+@dataclass(frozen=True)
+class Instances:
+    """N segments; predictions stand in the order of falling score."""
+
+    videos: np.ndarray  # [N] int, the same numbers for truth and predictions
+    classes: np.ndarray  # [N] int, 0 to K - 1
+    spans: np.ndarray  # [N, 2] seconds
+
+    def keys(self, num_classes: int) -> np.ndarray:
+        """[N] int: one number for each pair of video and class."""
+        return self.videos * num_classes + self.classes
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Average precision `AP` [K, L] of each class at each tIoU threshold [L]."""
+
+    classes: tuple[str, ...]
+    thresholds: np.ndarray
+    AP: np.ndarray
+
+    @property
+    def mAP(self) -> np.ndarray:
+        """[L]: the mean over classes."""
+        return self.AP.mean(axis=0)
+
+    @property
+    def average_mAP(self) -> float:
+        """The mean over classes and thresholds."""
+        return float(self.mAP.mean())
+
+
+def average_precision(
+    truth: Instances, predicted: Instances, classes: tuple[str, ...], thresholds: np.ndarray
+) -> Detection:
+    """Interpolated average precision of each class at each tIoU threshold; 0 for a class without predictions.
+
+    A prediction is right when the most overlapping segment of its video and class that no better scored prediction
+    took reaches the threshold; each threshold keeps its own account of what is taken. Of segments that overlap
+    equally, the last in the file is taken first. A prediction and a segment that both have no length overlap by 0 / 0,
+    which counts as more than any threshold, as in the official code.
+
+    Args:
+      truth: annotated segments.
+      predicted: predicted segments, best first.
+      classes: K names, each with at least one annotated segment.
+      thresholds: [L] rising.
+    """
+    hits = np.zeros((len(predicted.videos), len(thresholds)), bool)
+    for rows, truths in _groups(predicted.keys(len(classes)), truth.keys(len(classes))):
+        if len(rows):
+            hits[rows] = _right(segments.tiou(predicted.spans[rows], truth.spans[truths]), thresholds)
+    positives = np.bincount(truth.classes, minlength=len(classes))
+    return Detection(classes, thresholds, _areas(predicted.classes, hits, positives))
+
+
+def _groups(keys: np.ndarray, truth_keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each different truth key, the rows of the predictions and of the truths that have it, in their order."""
+    order, truth_order = np.argsort(keys, kind="stable"), np.argsort(truth_keys, kind="stable")
+    different, first = np.unique(truth_keys[truth_order], return_index=True)
+    past = np.append(first[1:], len(truth_keys))
+    begin = np.searchsorted(keys[order], different, side="left")
+    end = np.searchsorted(keys[order], different, side="right")
+    for group in zip(begin.tolist(), end.tolist(), first.tolist(), past.tolist(), strict=True):
+        yield order[group[0] : group[1]], truth_order[group[2] : group[3]]
+
+
+def _right(overlap: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Which predictions are right: tIoU [N, M] of a video and class, best score first -> [N, L] bool."""
+    # bit l of a number stands for threshold l, so that all thresholds are matched in one pass; NaN sorts above all
+    reached = [[(1 << count) - 1 for count in row] for row in np.searchsorted(thresholds, overlap, "right").tolist()]
+    best_first = np.argsort(overlap, axis=1, kind="stable")[:, ::-1].tolist()
+    free = [(1 << len(thresholds)) - 1] * overlap.shape[1]
+    taken = []
+    for row, order in zip(reached, best_first, strict=True):
+        mine = 0
+        for truth in order:
+            take = row[truth] & free[truth] & ~mine
+            free[truth] ^= take
+            mine |= take
+        taken.append(mine)
+    size = (len(thresholds) + 7) // 8
+    packed = np.frombuffer(b"".join(mine.to_bytes(size, "little") for mine in taken), np.uint8).reshape(-1, size)
+    return np.unpackbits(packed, axis=1, count=len(thresholds), bitorder="little").astype(bool)
+
+
+def _areas(classes: np.ndarray, hits: np.ndarray, positives: np.ndarray) -> np.ndarray:
+    """Area under the monotone precision-recall curve of each class: [N], [N, L] best first, [K] -> [K, L]."""
+    areas = np.zeros((len(positives), hits.shape[1]))
+    order = np.argsort(classes, kind="stable")
+    borders = np.searchsorted(classes[order], np.arange(len(positives) + 1))
+    for k, (first, past) in enumerate(zip(borders[:-1], borders[1:], strict=True)):
+        if first < past:
+            right = np.cumsum(hits[order[first:past]], axis=0)
+            precision = right / np.arange(1, past - first + 1)[:, None]
+            highest_from_here = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+            areas[k] = np.sum(np.diff(right / positives[k], axis=0, prepend=0) * highest_from_here, axis=0)
+    return areas
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """AR@AN: `recall[n - 1]` [100] is the recall, averaged over thresholds, with n proposals a video on average."""
+
+    recall: np.ndarray
+    area: float  # under that curve, 0 to 1
+
+
+def average_recall(truth: Instances, predicted: Instances, thresholds: np.ndarray) -> Proposals:
+    """Recall of the annotated segments, whatever the class, against the average number of proposals a video.
+
+    Each video keeps the same share of its proposals, so that the number averages 100; fewer are kept as they are.
+    Arguments as in `average_precision`.
+    """
+    videos, total = len(np.unique(truth.videos)), len(predicted.videos)
+    ratio = MOST_PROPOSALS * videos / max(total, 1)
+    # the rank of the first proposal that reaches each threshold, and the number kept in the segment's video
+    ranks, kept, kept_total = [], [], 0
+    for rows, truths in _groups(predicted.videos, truth.videos):
+        count = min(int(len(rows) * ratio), len(rows))
+        overlap = segments.tiou(predicted.spans[rows[:count]], truth.spans[truths])
+        reached = overlap[..., None] >= thresholds  # [count, M, L]
+        # a last row that is reached stands for never
+        reached = np.concatenate([reached, np.ones((1, *reached.shape[1:]), bool)])
+        ranks.append(np.argmax(reached, axis=0))
+        kept += [count] * len(truths)
+        kept_total += count
+    if not kept_total:
+        return Proposals(np.zeros(POINTS), 0.0)
+    ranks, kept = np.concatenate(ranks), np.array(kept)[:, None]
+    shares = np.arange(1, POINTS + 1) / POINTS * (MOST_PROPOSALS * videos / kept_total)
+    used = np.minimum((kept * shares).astype(np.int64), kept)  # [M, points]
+    recall = np.mean([np.mean(ranks[:, [level]] < used, axis=0) for level in range(len(thresholds))], axis=0)
+    averages = shares * kept_total / videos
+    return Proposals(recall, float(np.trapezoid(recall, averages) / averages[-1]))
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Labels of whole videos: mean AP over classes, and k -> the share of videos with a true label in the top k."""
+
+    mAP: float
+    top: dict[int, float]
+
+
+def classification(truth: Instances, predicted: Instances, num_classes: int) -> Classification:
+    """How well each video's best score for a label tells its labels. Arguments as in `average_precision`."""
+    keys, true_keys = predicted.keys(num_classes), np.unique(truth.keys(num_classes))
+    # predictions stand best first, so the first of a key is its best
+    best = np.sort(np.unique(keys, return_index=True)[1])
+    keys, videos = keys[best], predicted.videos[best]
+    hits = np.isin(keys, true_keys)
+    positives = np.bincount(true_keys % num_classes, minlength=num_classes)
+    labelled = np.unique(truth.videos)
+    order = np.argsort(videos, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.searchsorted(videos[order], videos[order])
+    top = {k: len(np.unique(videos[hits & (rank < k)])) / len(labelled) for k in (1, 3)}
+    return Classification(float(_areas(predicted.classes[best], hits[:, None], positives).mean()), top)

@@ -1,0 +1,350 @@
+"""Predictions and annotations in ActivityNet's JSON layout -> mAP, AR@AN and video classification, as JSON and a table.
+
+It evaluates anybody's predictions, needs no TensorFlow and never goes online. Symbols: K classes, L tIoU thresholds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import annotations
+import config
+import detection_metrics
+import utils
+from annotations import Annotations, Segment
+
+THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
+PROTOCOLS = ("activitynet", "opentad")
+SAME_SECONDS = 1e-3  # what OpenTAD takes for one annotation given twice
+SHOWN_RECALLS = (1, 5, 10, 50, 100)
+MOST_CLASSES_SHOWN = 20
+
+# video id -> [{"label": …, "score": …, "segment": [start, end]}]
+Results = Mapping[str, list[dict]]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How predictions are compared with annotations.
+
+    activitynet: as the official code, oddities of the annotations included. opentad: as OpenTAD
+    (sming256/OpenTAD, opentad/evaluations), which leaves out annotations without length and given twice, and
+    predictions of classes that the subset does not have.
+    """
+
+    name: str = "activitynet"
+    thresholds: tuple[float, ...] = THRESHOLDS  # [L] rising
+
+    def __post_init__(self):
+        if self.name not in PROTOCOLS:
+            raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, received {self.name!r}")
+        steps = np.diff(self.thresholds)
+        if not len(self.thresholds) or not all(0 <= value <= 1 for value in self.thresholds) or (steps <= 0).any():
+            raise ValueError(f"tIoU thresholds: expected rising numbers from 0 to 1, received {self.thresholds}")
+
+
+class UnknownLabelError(ValueError):
+    """A prediction of a label that is not among the classes."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that is measured of one subset; shares are 0 to 1."""
+
+    subset: str
+    protocol: Protocol
+    detection: detection_metrics.Detection
+    proposals: detection_metrics.Proposals
+    classification: detection_metrics.Classification
+    videos: dict[str, int]  # annotated = predicted + missing
+    predictions: int
+    ignored: int  # predictions of unknown labels
+
+    @property
+    def mAP(self) -> np.ndarray:
+        return self.detection.mAP
+
+    @property
+    def average_mAP(self) -> float:
+        return self.detection.average_mAP
+
+
+def load_predictions(path: Path) -> dict[str, list[dict]]:
+    """The `results` of a prediction file. Raises ValueError with the file, the place, and what was expected there."""
+    value = utils.read_json(path)
+    results = value.get("results") if isinstance(value, dict) else None
+    if not isinstance(results, dict):
+        raise ValueError(f"{path}: expected an object with results: {{video id: [{{label, score, segment}}]}}")
+    try:
+        list(_entries(results))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return results
+
+
+def _entries(results: Results) -> Iterator[tuple[str, int, str, float, float, float]]:
+    """Each prediction as (video, number in the video, label, score, start, end), checked."""
+    for video, entries in results.items():
+        if not isinstance(entries, list):
+            raise ValueError(f"results.{video}: expected a list of predictions, received {entries!r:.80}")
+        for number, entry in enumerate(entries):
+            try:
+                label, score, (start, end) = entry["label"], entry["score"], entry["segment"]
+                # NaN fails the comparison too
+                usable = type(label) is str and start <= end and all(map(_is_number, (score, start, end)))
+            except (KeyError, TypeError, ValueError, OverflowError):
+                usable = False
+            if not usable:
+                raise ValueError(
+                    f'results.{video}[{number}]: expected {{"label": text, "score": number, "segment": [start, end]}} '
+                    f"with finite numbers and start <= end, received {entry!r:.160}"
+                )
+            yield video, number, label, score, start, end
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def evaluate_detection(
+    ground_truth: Mapping[str, Iterable[Segment]], results: Results, thresholds: Iterable[float] = THRESHOLDS
+) -> detection_metrics.Detection:
+    """Average precision of predictions, as ActivityNet's evaluation defines it.
+
+    Args:
+      ground_truth: video id -> its annotated segments; their labels are the classes.
+      results: see `Results`; predictions of other videos count as wrong.
+      thresholds: [L] rising tIoU.
+
+    Raises:
+      ValueError: no annotated segment, or a prediction that cannot be read.
+      UnknownLabelError: a prediction of a label that the ground truth does not have.
+    """
+    thresholds = np.array(Protocol(thresholds=tuple(thresholds)).thresholds)
+    classes = _classes(ground_truth, "ground truth")
+    truth, predicted, _ = _columns(ground_truth, results, {name: number for number, name in enumerate(classes)}, False)
+    return detection_metrics.average_precision(truth, predicted, classes, thresholds)
+
+
+def _classes(ground_truth: Mapping[str, Iterable[Segment]], source: str) -> tuple[str, ...]:
+    classes = tuple(sorted({segment.label for segments in ground_truth.values() for segment in segments}))
+    if not classes:
+        raise ValueError(f"{source}: no annotated segments to compare predictions with")
+    return classes
+
+
+def _columns(
+    ground_truth: Mapping[str, Iterable[Segment]], results: Results, index: Mapping[str, int], ignore_unknown: bool
+) -> tuple[detection_metrics.Instances, detection_metrics.Instances, int]:
+    """Truth and predictions in columns, the latter best first (ties in file order), and the number of ignored ones."""
+    videos = {name: number for number, name in enumerate(dict.fromkeys([*ground_truth, *results]))}
+    truths = [(videos[name], index[s.label], s.start, s.end) for name, some in ground_truth.items() for s in some]
+    rows, scores, ignored = [], [], 0
+    for video, number, label, score, start, end in _entries(results):
+        if label in index:
+            rows.append((videos[video], index[label], start, end))
+            scores.append(score)
+        elif ignore_unknown:
+            ignored += 1
+        else:
+            raise UnknownLabelError(
+                f"results.{video}[{number}].label: {label!r} is none of the {len(set(index.values()))} classes that "
+                "the ground truth has in this subset; --ignore-unknown-labels leaves such predictions out"
+            )
+    best_first = np.argsort(-np.array(scores, np.float64), kind="stable")
+
+    def instances(values: list, order: np.ndarray | slice) -> detection_metrics.Instances:
+        table = np.array(values, np.float64).reshape(-1, 4)[order]
+        return detection_metrics.Instances(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:])
+
+    return instances(truths, slice(None)), instances(rows, best_first), ignored
+
+
+def evaluate(
+    annotated: Annotations,
+    results: Results,
+    subset: str,
+    taxonomy_level: int = annotations.LEAF_LEVEL,
+    protocol: Protocol | None = None,
+    ignore_unknown_labels: bool = False,
+) -> Evaluation:
+    """Measure predictions of a subset.
+
+    Args:
+      annotated: the ground truth; segments count as the file has them, beyond the video's end and given twice.
+      results: see `Results`. Labels may be classes at `taxonomy_level` or annotated labels under them.
+      subset: training, validation or testing.
+      taxonomy_level: 0 to 3; the classes are those that the subset's segments have at this level.
+      protocol: None is ActivityNet's.
+      ignore_unknown_labels: leave out, and count, predictions of labels that are not among the classes.
+
+    Raises:
+      ValueError: as `evaluate_detection`, or a subset without annotated segments.
+    """
+    protocol = protocol or Protocol()
+    videos, class_of = annotated.subset(subset), annotated.class_of(taxonomy_level)
+    truth = {v.id: [Segment(s.start, s.end, class_of[s.label]) for s in v.segments] for v in videos}
+    if protocol.name == "opentad":
+        truth = {name: _without_repeats(segments) for name, segments in truth.items()}
+        ignore_unknown_labels = True
+    classes = _classes(truth, f"{annotated.source}: subset {subset}")
+    index = {name: number for number, name in enumerate(classes)}
+    # predictions may name the annotated labels; a class wins over a label of the same name
+    index = {label: index[name] for label, name in class_of.items() if name in index} | index
+    true, predicted, ignored = _columns(truth, results, index, ignore_unknown_labels)
+    present = sum(video.id in results for video in videos)
+    if not present:
+        utils.LOGGER.warning("no %s video has predictions; ids such as %r are expected", subset, videos[0].id)
+    levels = np.array(protocol.thresholds)
+    return Evaluation(
+        subset, protocol,
+        detection_metrics.average_precision(true, predicted, classes, levels),
+        detection_metrics.average_recall(true, predicted, levels),
+        detection_metrics.classification(true, predicted, len(classes)),
+        {"annotated": len(videos), "predicted": present, "missing": len(videos) - present},
+        len(predicted.videos), ignored,
+    )  # fmt: skip
+
+
+def _without_repeats(segments: list[Segment]) -> list[Segment]:
+    """The segments that have a length, without those that repeat an earlier one to within SAME_SECONDS."""
+    kept: list[Segment] = []
+    for one in segments:
+        same = any(
+            one.label == k.label and abs(one.start - k.start) <= SAME_SECONDS and abs(one.end - k.end) <= SAME_SECONDS
+            for k in kept
+        )
+        if one.start < one.end and not same:
+            kept.append(one)
+    return kept
+
+
+def to_json(scored: Evaluation) -> dict:
+    """What is written as `metrics_<subset>.json`; shares are 0 to 1."""
+    thresholds = map(_threshold_name, scored.protocol.thresholds)
+    return {
+        "subset": scored.subset,
+        "protocol": scored.protocol.name,
+        "average_mAP": scored.average_mAP,
+        "mAP": dict(zip(thresholds, scored.mAP.tolist(), strict=True)),
+        "AP": dict(zip(scored.detection.classes, scored.detection.AP.mean(axis=1).tolist(), strict=True)),
+        "proposals": {
+            "AR": {str(number): float(scored.proposals.recall[number - 1]) for number in SHOWN_RECALLS},
+            "AUC": scored.proposals.area,
+        },
+        "classification": {
+            "mAP": scored.classification.mAP,
+            **{f"top_{k}": share for k, share in scored.classification.top.items()},
+        },
+        "videos": scored.videos,
+        "predictions": scored.predictions,
+        "ignored_predictions": scored.ignored,
+    }
+
+
+def _threshold_name(value: float) -> str:
+    return f"{value:.2f}" if math.isclose(value, round(value, 2), abs_tol=1e-9) else f"{value:.6g}"
+
+
+def table(scored: Evaluation, every_class: bool = False) -> str:
+    """Aligned lines for the terminal, in percent."""
+    value = to_json(scored)
+    counts = value["videos"]
+    lines = [
+        f"{value['subset']}: {counts['annotated']:,} videos annotated, {counts['predicted']:,} predicted, "
+        f"{counts['missing']:,} missing; {value['predictions']:,} predictions, {len(value['AP'])} classes"
+        + (f", {value['ignored_predictions']:,} predictions of other labels ignored" if scored.ignored else ""),
+        f"protocol {value['protocol']}; values in percent",
+        "",
+        f"{'average mAP':<12}{100 * value['average_mAP']:.2f}",
+    ]
+    thresholds = list(value["mAP"].items())
+    for first in range(0, len(thresholds), 10):
+        lines += _row("tIoU", "mAP", thresholds[first : first + 10])
+    recalls = [(f"AR@{number}", recall) for number, recall in value["proposals"]["AR"].items()]
+    lines += _row("proposals", "", [*recalls, ("AUC", value["proposals"]["AUC"])])
+    lines += _row("videos", "", [(name.replace("_", "-"), share) for name, share in value["classification"].items()])
+    if every_class or len(value["AP"]) <= MOST_CLASSES_SHOWN:
+        width = max(map(len, ("class", *value["AP"]))) + 2
+        best_first = sorted(value["AP"].items(), key=lambda item: (-item[1], item[0]))
+        lines += ["", f"{'class':<{width}}{'AP':>6}"]
+        lines += [f"{name:<{width}}{100 * share:6.2f}" for name, share in best_first]
+    return "\n".join(lines)
+
+
+def _row(head: str, name: str, columns: list[tuple[str, float]]) -> list[str]:
+    return [
+        "",
+        f"{head:<10}" + "".join(f"{title:>7}" for title, _ in columns),
+        f"{name:<10}" + "".join(f"{100 * share:>7.2f}" for _, share in columns),
+    ]
+
+
+def parse_thresholds(text: str) -> tuple[float, ...]:
+    """`0.5`, `0.3,0.5,0.7` or `0.5:0.95:0.05` (first, last, step; both ends included) as rising thresholds."""
+    try:
+        if ":" in text:
+            first, last, step = map(float, text.split(":"))
+            steps = math.floor((last - first) / step + 1e-6)
+            # as it was written, not as a sum of steps that rounding moved
+            end = last if math.isclose(first + steps * step, last) else first + steps * step
+            values = np.linspace(first, end, steps + 1)
+        else:
+            values = [float(part) for part in text.split(",")]
+        return Protocol(thresholds=tuple(map(float, values))).thresholds
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"expected rising numbers from 0 to 1 as 0.5, 0.3,0.5,0.7 or 0.5:0.95:0.05, received {text!r}"
+        ) from None
+
+
+def run(settings: config.Config, arguments: argparse.Namespace) -> None:
+    """Evaluate what the command line names, else what the settings do; write the JSON and print the table."""
+    subset, folder = settings.predict.subset, settings.paths.model_dir
+    path = arguments.predictions or folder / f"predictions_{subset}.json"
+    if arguments.predictions is None and not path.is_file():
+        raise ValueError(f"{path}: no such file: run `python predictions_json.py` first, or give --predictions FILE")
+    annotated, results = annotations.load(arguments.ground_truth or settings.paths.json_data_path), load_predictions(path)
+    level, protocol = settings.data.taxonomy_level, Protocol(arguments.protocol, arguments.tiou)
+    try:
+        scored = evaluate(annotated, results, subset, level, protocol, arguments.ignore_unknown_labels)
+    except UnknownLabelError as error:
+        raise ValueError(f"{path}: {error}") from None
+    print(table(scored, arguments.verbosity == "debug"))
+    output = arguments.output or (folder / f"metrics_{subset}.json" if arguments.predictions is None else None)
+    if output:
+        utils.write_json(output, to_json(scored))
+        print(f"\n-> {output}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = config.make_parser(
+        "Evaluate predictions in ActivityNet's JSON layout: detection mAP, AR@AN of proposals, video classification."
+    )
+    add = parser.add_argument
+    add("--ground-truth", type=Path, metavar="FILE", help="annotations; else paths.json_data_path")
+    add("--predictions", type=Path, metavar="FILE", help="else predictions_<subset>.json in paths.model_dir")
+    add("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
+    add("--tiou", type=parse_thresholds, default=THRESHOLDS, metavar="THRESHOLDS",
+        help="0.5, 0.3,0.5,0.7 or first:last:step; ActivityNet's are 0.5:0.95:0.05")  # fmt: skip
+    add("--taxonomy-level", type=int, choices=range(4), help="the same as --set data.taxonomy_level=…")
+    add("--protocol", choices=PROTOCOLS, default="activitynet",
+        help="opentad leaves out annotations without length or given twice")  # fmt: skip
+    add("--ignore-unknown-labels", action="store_true", help="leave out predictions of classes the subset lacks")
+    add("--output", type=Path, metavar="FILE", help="JSON; else metrics_<subset>.json beside the run's predictions")
+    arguments = parser.parse_args(argv)
+    if arguments.subset:
+        arguments.set.append(f"predict.subset={arguments.subset}")
+    if arguments.taxonomy_level is not None:
+        arguments.set.append(f"data.taxonomy_level={arguments.taxonomy_level}")
+    return utils.run_script(lambda: run(config.from_arguments(arguments), arguments), arguments.verbosity)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,134 @@
+"""A run's metrics.jsonl -> curves of loss and mean precision; a video and its predictions -> a picture of its timeline.
+
+`python plots.py training runs/demo` and `python plots.py timeline -c configs/sample.yml VIDEO_ID`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import annotations
+import config
+import utils
+import video_input
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CURVES = {"train_loss": ("loss", "loss_eval", "loss"),
+          "mean_precision_train": ("mean_precision_train", "mean_precision_eval", "mean precision")}  # fmt: skip
+STRIP_FRAMES, STRIP_SIZE = 12, (120, 160)  # pictures in a film strip; their height and width in pixels
+
+
+def plot_training(run_folder: Path, output: Path) -> list[Path]:
+    """Draw each curve of CURVES from `run_folder`/metrics.jsonl into a PNG in `output`; return the files."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    source = run_folder / "metrics.jsonl"
+    records = utils.read_jsonl(source)
+    if not records:
+        raise ValueError(f"{source}: expected the values of a training, received none: run `python trainer.py` first")
+    files = []
+    for name, (training, validation, title) in CURVES.items():
+        figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+        for key, label, style in ((training, "training", "-"), (validation, "validation", "o-")):
+            points = [(record["step"], record[key]) for record in records if key in record]
+            if points:
+                axes.plot(*zip(*points, strict=True), style, label=label, markersize=5, linewidth=1.6)
+        axes.set(xlabel="step", ylabel=title, ylim=(0, None))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+        files.append(output / f"{name}.png")
+        with utils.atomic_path(files[-1]) as temporary:
+            figure.savefig(temporary, dpi=120)
+        plt.close(figure)
+    return files
+
+
+def plot_timeline(settings: config.Config, video_id: str, output: Path, min_score: float) -> Path:
+    """Draw a video's frames over its annotated and its predicted segments, from `min_score` on, into a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    annotated = annotations.load(settings.paths.json_data_path)
+    if video_id not in annotated.videos:
+        raise ValueError(f"{settings.paths.json_data_path}: holds no video {video_id!r}")
+    video = annotated.videos[video_id]
+    source = settings.paths.model_dir / f"predictions_{video.subset}.json"
+    results = utils.read_json(source)["results"].get(video_id, [])
+    truth = [(segment.label, segment.start, segment.end, None) for segment in video.labelled_segments()]
+    found = [(item["label"], *item["segment"], item["score"]) for item in results if item["score"] >= min_score]
+    colours = {label: f"C{number}" for number, label in enumerate(sorted({lane[0] for lane in truth + found}))}
+    figure, (strip, lanes) = plt.subplots(2, 1, figsize=(12, 3.4), height_ratios=(1, 1.25), layout="constrained")
+    strip.imshow(_film_strip(_video_file(settings, video)))
+    strip.axis("off")
+    strip.set_title(f"{video_id}  ·  {video.duration:.1f} s", loc="left", fontsize=10)
+    for row, segments in ((1, truth), (0, found)):
+        _draw_lane(lanes, row, segments, colours)
+    lanes.set(xlim=(0, video.duration), ylim=(-0.5, 1.5), xlabel="seconds")
+    lanes.set_yticks([1, 0], ["annotated", "predicted"])
+    lanes.spines[["top", "right", "left"]].set_visible(False)
+    lanes.tick_params(axis="y", length=0)
+    with utils.atomic_path(output) as temporary:
+        figure.savefig(temporary, dpi=120)
+    plt.close(figure)
+    return output
+
+
+def _draw_lane(axes: Axes, row: int, segments: list[tuple], colours: dict[str, str]) -> None:
+    for label, start, end, score in segments:
+        axes.barh(row, end - start, left=start, height=0.72, color=colours[label], edgecolor="white")
+        text = label if score is None else f"{label}\n{score:.2f}"
+        axes.text((start + end) / 2, row, text, ha="center", va="center", fontsize=7, color="white", clip_on=True)
+
+
+def _video_file(settings: config.Config, video: annotations.Video) -> Path:
+    folder = settings.paths.videos_folder / video.subset
+    files = [path for path in folder.glob("*") if path.stem == video.id]
+    if not files:
+        raise ValueError(f"{folder}: holds no file of the video {video.id!r}")
+    return files[0]
+
+
+def _film_strip(path: Path) -> np.ndarray:
+    """STRIP_FRAMES frames of a video, evenly spaced, side by side: [height, n * width, 3] uint8."""
+    with video_input.SampledVideo(path, 5, STRIP_SIZE) as video:
+        frames = [frame for frame, _ in video]
+    chosen = (np.arange(STRIP_FRAMES) + 0.5) * len(frames) / STRIP_FRAMES
+    return np.concatenate([frames[int(position)] for position in chosen], axis=1)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = config.make_parser("Draw the curves of a training, or the timeline of a video.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    training = commands.add_parser("training", help="loss and mean precision by step")
+    training.add_argument("run", type=Path, help="run folder, such as runs/demo")
+    training.add_argument("--output", type=Path, default=Path("pics"), help="folder of the pictures")
+    timeline = commands.add_parser("timeline", help="a video's frames, annotated and predicted segments")
+    timeline.add_argument("video", help="its id")
+    timeline.add_argument("--output", type=Path, default=Path("pics/timeline.png"), help="the picture")
+    timeline.add_argument("--min-score", type=float, default=0.3, help="leave weaker segments out")
+    arguments = parser.parse_args(argv)
+
+    def run() -> None:
+        if arguments.command == "training":
+            made = plot_training(arguments.run, arguments.output)
+        else:
+            settings = config.from_arguments(arguments)
+            made = [plot_timeline(settings, arguments.video, arguments.output, arguments.min_score)]
+        print("drawn:", ", ".join(str(path) for path in made))
+
+    return utils.run_script(run, arguments.verbosity)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

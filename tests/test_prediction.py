@@ -1,0 +1,101 @@
+"""From a trained run to segments (the original's test of predictions): window averages, and the model by itself."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from made_features import made_settings, make_data_set
+
+import data
+import predictions_json
+import trainer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("predicted")
+    make_data_set(folder)
+    trainer.run(made_settings(folder))
+    return folder
+
+
+def test_overlapping_windows_are_averaged_and_each_frame_is_scored():
+    frames = 7
+    store = data.FeatureStore(
+        ids=("a",), features=np.arange(frames, dtype=np.float32)[:, None], labels=np.zeros(frames, np.int32),
+        timestamps=np.arange(frames) * 0.25, offsets=np.array([0, frames]), durations=(2.0,), missing=(),
+    )  # fmt: skip
+
+    def position_in_window(features, mask):
+        position = np.broadcast_to(np.arange(features.shape[1]), mask.shape)
+        return np.stack([position, features[..., 0]], axis=-1)
+
+    (scores,) = predictions_json.frame_scores(store, position_in_window, 4, 2)
+    # windows begin at 0, 2 and 3; frame 3 is at 3, 1 and 0 of them
+    np.testing.assert_allclose(scores[:, 0], [0, 1, 1, 4 / 3, 1.5, 2.5, 3])
+    np.testing.assert_allclose(scores[:, 1], np.arange(frames))
+
+
+def test_the_exported_model_serves_in_a_fresh_process(folder):
+    code = """
+import sys, numpy as np, tensorflow as tf
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+inputs = serve.structured_input_signature[1]
+assert inputs["features"].shape.as_list() == [None, None, 6] and inputs["mask"].dtype == tf.bool
+random = np.random.default_rng(0)
+out = serve(features=tf.constant(random.normal(size=(2, 9, 6)), tf.float32), mask=tf.ones((2, 9), tf.bool))
+np.save(sys.argv[2], out["probabilities"].numpy())
+"""
+    target = folder / "served.npy"
+    subprocess.run([sys.executable, "-c", code, folder / "run/saved_model", target], check=True, capture_output=True)
+    served = np.load(target)
+    assert served.shape == (2, 9, 3)
+    np.testing.assert_allclose(served.sum(axis=-1), 1, rtol=1e-5)
+    here = predictions_json.load_trained(folder / "run")
+    features = np.random.default_rng(0).normal(size=(2, 9, 6)).astype(np.float32)
+    np.testing.assert_allclose(here.classify(features, np.ones((2, 9), bool)), served, atol=1e-6)
+
+
+def test_the_script_repeats_what_the_trainer_wrote(folder):
+    path = folder / "run/predictions_validation.json"
+    written = json.loads(path.read_text())
+    path.unlink()
+    assert predictions_json.run(made_settings(folder)) == 0
+    again = json.loads(path.read_text())
+    assert again["results"].keys() == written["results"].keys()
+    for name, segments in written["results"].items():
+        assert len(again["results"][name]) == len(segments)
+        for one, other in zip(again["results"][name], segments, strict=True):
+            assert one["label"] == other["label"] and one["score"] == pytest.approx(other["score"], abs=1e-4)
+
+
+def test_a_subset_is_an_option(folder, capsys):
+    arguments = ["-c", str(folder / "run/config.yml"), "--subset", "testing"]
+    assert predictions_json.main(arguments) == 0
+    assert "2 testing videos" in capsys.readouterr().out
+    assert (folder / "run/predictions_testing.json").is_file()
+
+
+def test_settings_that_the_model_was_not_trained_with_are_refused(folder):
+    with pytest.raises(ValueError, match=r"data.max_frames: 15 there, 20 here.* Use -c .*config\.yml"):
+        predictions_json.run(made_settings(folder, "data.max_frames=20"))
+    predictions_json.run(made_settings(folder, "predict.method=runs", "data.batch_size=3"))
+
+
+def test_without_a_run_the_error_names_the_command(folder):
+    with pytest.raises(ValueError, match=r"run `python trainer\.py`"):
+        predictions_json.run(made_settings(folder, "paths.model_dir=nowhere"))
+
+
+def test_damaged_descriptions_are_named(folder):
+    description = folder / "run/model.json"
+    whole = description.read_text()
+    try:
+        for text in ("{}", "[]", '{"preparation": 5}'):
+            description.write_text(text)
+            with pytest.raises(ValueError, match="model.json: expected what trainer.py writes"):
+                predictions_json.load_trained(folder / "run")
+    finally:
+        description.write_text(whole)

@@ -1,0 +1,49 @@
+"""Every script explains itself without TensorFlow, and nothing runs at import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = [path.name for path in sorted(ROOT.glob("*.py")) if '__name__ == "__main__"' in path.read_text()]
+LIGHT = ["config", "annotations", "segments", "decoding", "metrics", "utils", "download_video_script", "video_input"]
+
+
+def loaded_modules(code: str) -> str:
+    code = f"import sys\n{code}\nprint('\\nMODULES', *sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_the_scripts_of_the_original_are_there():
+    original = {"download_video_script.py", "feature_map_extractor.py", "trainer.py", "metrics.py", "predictions_json.py"}
+    assert set(SCRIPTS) >= original | {"annotations.py", "data.py", "plots.py", "sample_videos.py"}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_does_not_import_tensorflow(script):
+    printed = loaded_modules(
+        f"import runpy\nsys.argv = [{script!r}, '--help']\n"
+        f"try:\n    runpy.run_path({script!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n    assert end.code == 0"
+    )
+    text, modules = printed.split("\nMODULES ")
+    assert "usage:" in text and "--help" in text
+    assert not {"tensorflow", "keras"} & set(modules.split())
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_light_modules_stay_light(module):
+    printed = loaded_modules(f"import {module}")
+    text, modules = printed.split("\nMODULES ")
+    assert text == "" and not {"tensorflow", "keras"} & set(modules.split())
+
+
+@pytest.mark.parametrize("script", ["trainer.py", "feature_map_extractor.py", "predictions_json.py"])
+def test_a_wrong_setting_is_one_line_and_status_2(script):
+    command = [sys.executable, script, "--set", "train.max_stepz=5"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: --set train.max_stepz=5: train.max_stepz: unknown key")
