@@ -1,6 +1,6 @@
 """A run's metrics.jsonl -> curves of loss and mean precision; a video and its predictions -> a picture of its timeline.
 
-`python plots.py training runs/demo` and `python plots.py timeline -c configs/sample.yml VIDEO_ID`.
+`python plots.py training runs/demo` and `python plots.py -c configs/sample.yml timeline VIDEO_ID`.
 """
 
 from __future__ import annotations
