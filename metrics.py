@@ -96,7 +96,6 @@ def _entries(results: Results) -> Iterator[tuple[str, int, str, float, float, fl
         for number, entry in enumerate(entries):
             try:
                 label, score, (start, end) = entry["label"], entry["score"], entry["segment"]
-                # NaN fails the comparison too
                 usable = type(label) is str and start <= end and all(map(_is_number, (score, start, end)))
             except (KeyError, TypeError, ValueError, OverflowError):
                 usable = False
@@ -310,7 +309,8 @@ def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     path = arguments.predictions or folder / f"predictions_{subset}.json"
     if arguments.predictions is None and not path.is_file():
         raise ValueError(f"{path}: no such file: run `python predictions_json.py` first, or give --predictions FILE")
-    annotated, results = annotations.load(arguments.ground_truth or settings.paths.json_data_path), load_predictions(path)
+    results = load_predictions(path)
+    annotated = annotations.load(arguments.ground_truth or settings.paths.json_data_path)
     level, protocol = settings.data.taxonomy_level, Protocol(arguments.protocol, arguments.tiou)
     try:
         scored = evaluate(annotated, results, subset, level, protocol, arguments.ignore_unknown_labels)

@@ -11,11 +11,10 @@ import shutil
 import time
 from pathlib import Path
 
-import metrics
-
 import annotations
 import config
 import data
+import metrics
 import predictions_json
 import utils
 from feature_records import require_spec

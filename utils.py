@@ -101,15 +101,24 @@ def read_json(path: Path) -> object:
     """Read a JSON file. Raises ValueError that names the file and the line when it is not JSON."""
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise ValueError(f"{path}: expected a JSON file, received a folder") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of JSON's, of UTF-8's, a key given twice, a number of 5,000 digits
         raise ValueError(f"{path}: not a JSON file: {error}") from None
     except RecursionError:
         raise ValueError(f"{path}: not a usable JSON file: nested too deeply") from None
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r:.80} is given twice in one object")
+    return value
 
 
 def append_jsonl(path: Path, record: dict) -> None:
@@ -165,10 +174,22 @@ def seed_everything(seed: int, deterministic: bool) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
+class _StandardError(logging.StreamHandler):
+    """Writes to the standard error of the moment, which tests and notebooks exchange."""
+
+    @property
+    def stream(self) -> object:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: object) -> None:
+        pass
+
+
 def set_up_logging(level: str) -> None:
     """Log `level` and above to the standard error, and keep TensorFlow's start-up messages out of it."""
     number = getattr(logging, level.upper())
-    logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stderr, force=True)
+    logging.basicConfig(format="%(levelname)s %(message)s", handlers=[_StandardError()], force=True)
     logging.getLogger().setLevel(logging.WARNING)
     LOGGER.setLevel(number)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if number <= logging.DEBUG else "3")

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def make_video(path: Path, frames: int = 50, size: tuple[int, int] = (48, 64), fps: int = 25, times=None, **container):
-    """Write an H.264 video of `size` (height, width) whose frame i is a grey of 5 i modulo 250; `times` in milliseconds."""
+    """Write an H.264 video of `size` (height, width) whose frame i is `grey(i)`; `times` are milliseconds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     times = [round(1000 * i / fps) for i in range(frames)] if times is None else times
     with av.open(str(path), "w", **container) as output:

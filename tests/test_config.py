@@ -24,7 +24,8 @@ def test_a_file_overlays_the_defaults_and_assignments_overlay_the_file(tmp_path)
 
 
 def test_relative_paths_lie_in_data_dir_and_absolute_ones_win(tmp_path):
-    settings = config.load(None, [f"paths.data_dir={tmp_path}", "paths.videos_folder=v", "paths.model_dir=/elsewhere/run"])
+    paths = [f"paths.data_dir={tmp_path}", "paths.videos_folder=v", "paths.model_dir=/elsewhere/run"]
+    settings = config.load(None, paths)
     assert settings.paths.videos_folder == tmp_path / "v"
     assert str(settings.paths.model_dir) == "/elsewhere/run"
 

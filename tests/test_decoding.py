@@ -104,8 +104,8 @@ def test_soft_suppression_by_hand():
 
 def test_short_weak_and_surplus_segments_are_left_out():
     probabilities = one_class([0.9, 0, 0.3, 0.3, 0, 0.8, 0.8, 0, 0.7, 0.7])
-    found = decoding.decode(probabilities, np.arange(11.0),
-                            settings("thresholds=[0.2]", "min_seconds=1.5", "min_score=0.4", "max_segments=1"))  # fmt: skip
+    chosen = settings("thresholds=[0.2]", "min_seconds=1.5", "min_score=0.4", "max_segments=1")
+    found = decoding.decode(probabilities, np.arange(11.0), chosen)
     assert len(found.scores) == 1
     assert found.scores[0] == pytest.approx(0.8)
     assert segments.tiou(found.segments, [[5, 7]])[0, 0] > 0.6

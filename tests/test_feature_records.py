@@ -44,8 +44,9 @@ def test_equal_features_give_equal_bytes(tmp_path):
 
 
 def test_several_files_come_in_order(tmp_path):
-    paths = [write(tmp_path, name, frames=frames)[0] for name, frames in (("b", 130), ("a", 1), ("c", 120))]
-    assert [(read.id, len(read.features)) for read in records.read_features(paths)] == [("b", 130), ("a", 1), ("c", 120)]
+    lengths = [("b", 130), ("a", 1), ("c", 120)]
+    paths = [write(tmp_path, name, frames=frames)[0] for name, frames in lengths]
+    assert [(read.id, len(read.features)) for read in records.read_features(paths)] == lengths
     assert list(records.read_features([])) == []
 
 

@@ -35,7 +35,16 @@ def test_a_folder_is_replaced_whole(tmp_path):
     assert os.listdir(tmp_path) == ["model"] and os.listdir(tmp_path / "model") == ["new"]
 
 
-@pytest.mark.parametrize(("content", "part"), [(b"{", "not a JSON"), (b"\xff\xfe{", "not a JSON"), (b"", "not a JSON")])
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"{", "not a JSON"),
+        (b"\xff\xfe{", "not a JSON"),
+        (b"", "not a JSON"),
+        (b'{"a": 1, "a": 2}', "'a' is given twice"),
+        (b"9" * 5000, "not a JSON"),
+    ],
+)
 def test_bad_json_names_the_file(tmp_path, content, part):
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(ValueError, match="x.json") as caught:
