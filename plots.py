@@ -66,7 +66,7 @@ def plot_timeline(settings: config.Config, video_id: str, output: Path, min_scor
     source = settings.paths.model_dir / f"predictions_{video.subset}.json"
     results = utils.read_json(source)["results"].get(video_id, [])
     truth = [(segment.label, segment.start, segment.end, None) for segment in video.labelled_segments()]
-    found = [(item["label"], *item["segment"], item["score"]) for item in results if item["score"] >= min_score]
+    found = _best([(item["label"], *item["segment"], item["score"]) for item in results if item["score"] >= min_score])
     colours = {label: f"C{number}" for number, label in enumerate(sorted({lane[0] for lane in truth + found}))}
     figure, (strip, lanes) = plt.subplots(2, 1, figsize=(12, 3.4), height_ratios=(1, 1.25), layout="constrained")
     strip.imshow(_film_strip(_video_file(settings, video)))
@@ -84,10 +84,19 @@ def plot_timeline(settings: config.Config, video_id: str, output: Path, min_scor
     return output
 
 
+def _best(segments: list[tuple]) -> list[tuple]:
+    """Of (label, start, end, score), best first: those that meet no better one of their label."""
+    kept: list[tuple] = []
+    for one in segments:
+        if not any(one[0] == other[0] and one[1] < other[2] and other[1] < one[2] for other in kept):
+            kept.append(one)
+    return kept
+
+
 def _draw_lane(axes: Axes, row: int, segments: list[tuple], colours: dict[str, str]) -> None:
     for label, start, end, score in segments:
-        axes.barh(row, end - start, left=start, height=0.72, color=colours[label], edgecolor="white")
-        text = label if score is None else f"{label}\n{score:.2f}"
+        axes.barh(row, end - start, left=start, height=0.8, color=colours[label], edgecolor="white")
+        text = label.replace(" ", "\n", 1) + ("" if score is None else f"\n{score:.2f}")
         axes.text((start + end) / 2, row, text, ha="center", va="center", fontsize=7, color="white", clip_on=True)
 
 
