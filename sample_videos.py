@@ -6,7 +6,6 @@ what is whole and draws what is missing.
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import zlib
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+import config
 import utils
 from sample.timeline import FPS, HEIGHT, TAXONOMY, WIDTH, Timeline, plan_timeline
 
@@ -167,16 +167,17 @@ def _database_entry(plan: _Plan) -> dict:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description="Draw the sample data set: half an hour of video of a person who does 8 kinds of action."
+    parser = config.make_parser(
+        "Draw the sample data set: half an hour of video of a person who does 8 kinds of action."
     )
-    parser.add_argument("--output", type=Path, default=Path("data/sample"), help="folder (default: %(default)s)")
+    parser.add_argument("--output", type=Path, help="folder (default: data/sample in paths.data_dir)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another set (default: %(default)s)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that draw (default: one a core)")
     arguments = parser.parse_args(argv)
 
     def run() -> None:
-        path = draw_sample_set(arguments.output, arguments.seed, workers=arguments.workers)
+        folder = arguments.output or config.from_arguments(arguments).paths.data_dir / "data/sample"
+        path = draw_sample_set(folder, arguments.seed, workers=arguments.workers)
         database = utils.read_json(path)["database"].values()
         subsets = Counter(entry["subset"] for entry in database)
         print(
@@ -185,7 +186,7 @@ def main(argv: list[str] | None = None) -> int:
             f"{path}: {sum(len(entry['annotations']) for entry in database)} actions of {len(TAXONOMY)} classes"
         )
 
-    return utils.run_script(run)
+    return utils.run_script(run, arguments.verbosity)
 
 
 if __name__ == "__main__":
