@@ -49,7 +49,7 @@ def warnings(caplog):
 )
 def test_the_real_files(name, subsets, labels, instances, odd, warnings):
     if not (DATA / name).is_file():
-        pytest.skip("the real annotation files are not here")
+        pytest.skip("needs ../shared/data: the real annotation files")
     annotated = annotations.load(DATA / name)
     assert tuple(len(annotated.subset(s)) for s in ("training", "validation", "testing")) == subsets
     assert len(annotated.labels()) == labels
@@ -62,7 +62,7 @@ def test_the_real_files(name, subsets, labels, instances, odd, warnings):
 def test_the_levels_of_the_real_taxonomy():
     path = DATA / "activity_net.v1-2.min.json"
     if not path.is_file():
-        pytest.skip("the real annotation files are not here")
+        pytest.skip("needs ../shared/data: the real annotation files")
     annotated = annotations.load(path)
     assert [len(annotated.classes(level)) - 1 for level in range(4)] == [5, 12, 33, 100]
     assert annotated.class_of(0)["Archery"] == "Sports, Exercise, and Recreation"

@@ -50,7 +50,7 @@ def test_without_durations_the_last_end_stands_for_it(tmp_path, caplog):
 
 def test_the_folder_tells_durations_and_subsets(tmp_path):
     if not VIDEOS.is_dir():
-        pytest.skip("the real videos are not here")
+        pytest.skip("needs ../shared/data: the real videos")
     text = "video,start,end,label\nGGSY1Qvo990,1,2,x\nZNVhz7ctTq0,1,2,x\nelsewhere,1,2,x\n"
     videos = convert(tmp_path, text, VIDEOS)
     assert videos["GGSY1Qvo990"].subset == "validation"

@@ -189,7 +189,7 @@ def test_many_thresholds_match_on_their_own_account():
 
 def known_files():
     if not (DATA / "evaluation").is_dir():
-        pytest.skip("the evaluation example is not here")
+        pytest.skip("needs ../shared/data/evaluation")
     return DATA / "evaluation/gt.json", DATA / "evaluation/result.json"
 
 
@@ -204,7 +204,7 @@ def test_known_numbers():
 def test_the_real_validation_set_scores_one_against_itself():
     path = DATA / "activitynet/activity_net.v1-3.min.json"
     if not path.is_file():
-        pytest.skip("the real annotations are not here")
+        pytest.skip("needs ../shared/data: the real annotations")
     real = annotations.load(path)
     videos = real.subset("validation")
     spans = [(s.start, s.end) for video in videos for s in video.segments]
