@@ -71,16 +71,18 @@ def test_every_fault_ends_with_its_reason(tmp_path, capsys, backend):
     assert {line["duration"] for line in kept.values()} == {SECONDS}
 
 
+@pytest.mark.parametrize("backend", ["yt-dlp", "youtube-dl"])
 @pytest.mark.parametrize(
     ("videos", "kills"), [(12, 3), pytest.param(60, 20, marks=pytest.mark.slow)], ids=["short", "long"]
 )
-def test_kills_cost_only_what_was_in_flight(tmp_path, videos, kills):
+def test_kills_cost_only_what_was_in_flight(tmp_path, videos, kills, backend):
+    skip_without(backend)
     faults = mixed_faults([f"{'-_a'[number % 3]}{number:03d}" for number in range(videos)], seed=2, good_share=0.5)
     place = Place(tmp_path, faults)
     moments = random.Random(3)
     whole_by_then = []  # (how many requests the server had seen, ids of the whole videos) at each kill
     with FaultyServer(place.bodies, faults, pause=0.02) as server:
-        command = place.command(server)
+        command = place.command(server, backend=backend)
         for _ in range(kills):
             process = start(command)
             enough = len(server.requests) + moments.randint(1, 8)
