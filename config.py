@@ -20,6 +20,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 CountOrNone = Annotated[int, Field(ge=0, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1)]
 # the original wrote LSTM
 LowerCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
@@ -78,6 +79,10 @@ class DataSettings(Section):
     shuffle: bool
     feature_normalization: Literal["none", "train", "video"]
     temporal_difference: Literal["none", "absolute", "signed"]
+    jitter: CountOrNone
+    time_scale: float = Field(ge=0, le=1)
+    feature_noise: float = Field(ge=0)
+    feature_shift: float = Field(ge=0)
 
     @model_validator(mode="after")
     def _windows_leave_no_gap(self) -> DataSettings:
@@ -104,6 +109,11 @@ class TrainSettings(Section):
     schedule: Literal["constant", "cosine"]
     warmup_steps: CountOrNone
     gradient_clip_norm: float = Field(ge=0)
+    weight_decay: float = Field(ge=0)
+    weight_factor: float = Field(gt=0)
+    class_balance: Share
+    label_smoothing: float = Field(ge=0, lt=1)
+    ema_decay: float = Field(ge=0, lt=1)
     max_steps: Count
     num_epochs: Count
     save_checkpoints_steps: Count
@@ -111,6 +121,7 @@ class TrainSettings(Section):
     save_summary_steps: Count
     log_step_count_steps: Count
     eval_steps: Count | None
+    patience: CountOrNone
     seed: int
     deterministic: bool | Literal["auto"]
 
@@ -120,12 +131,22 @@ class PredictSettings(Section):
     window_stride: Count
     method: Literal["runs", "thresholds"]
     smoothing: float = Field(ge=0)
+    smoothing_filter: Literal["gaussian", "median"]
+    shot_smoothing: Share
     thresholds: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(min_length=1)
-    min_score: float = Field(ge=0, le=1)
+    gap_seconds: float = Field(ge=0)
+    max_shots: CountOrNone
+    contrast: Share
+    context: float = Field(gt=0)
+    video_labels: CountOrNone
+    video_pooling: float = Field(gt=0, le=1)
+    min_score: Share
     min_seconds: float = Field(ge=0)
+    min_seconds_quantile: Share
     nms: Literal["none", "hard", "soft"]
     nms_tiou: float = Field(gt=0, le=1)
     max_segments: Count
+    save_scores: bool
 
 
 class DownloadSettings(Section):

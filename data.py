@@ -10,7 +10,6 @@ D' after preparation, W windows, K classes with background.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,113 +19,29 @@ import numpy as np
 import segments
 from annotations import Video
 from feature_records import feature_file, read_features
+from preparation import Preparation, prepare_features, shot_cuts
 from utils import LOGGER
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# consecutive sampled frames whose features differ by more than this cosine distance lie on two sides of a shot cut
-SHOT_CUT = 0.3
-EPSILON = 1e-6
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """What `prepare_features` does; `mean` and `deviation` [D] belong to normalization `train`, and to a run."""
-
-    normalization: str = "none"
-    temporal_difference: str = "none"
-    mean: np.ndarray | None = None
-    deviation: np.ndarray | None = None
-
-
-def prepare_features(features: np.ndarray, timestamps: np.ndarray, preparation: Preparation) -> np.ndarray:
-    """Whole-video features as the model takes them; everything that feeds the model calls this, before windows are cut.
-
-    Args:
-      features: [T, D] of one whole video, or maps [T, h, w, C], which are laid out as D = h * w * C.
-      timestamps: [T] seconds.
-      preparation: `normalization` none, train (given mean and deviation) or video (the video's own); and
-        `temporal_difference` none, absolute or signed: f_t - f_(t-1) is appended, 0 at the start and at shot cuts.
-
-    Returns:
-      [T, D'] float32; D' is D, or 2 D with temporal differences.
-
-    Raises:
-      ValueError: the statistics or timestamps do not fit the features.
-    """
-    features = np.asarray(features, np.float32).reshape(len(features), -1)
-    if len(timestamps) != len(features):
-        raise ValueError(f"features: expected a timestamp for each of {len(features)} rows, received {len(timestamps)}")
-    # cuts show in the features as they are: normalised ones point everywhere
-    change = _temporal_difference(features) if preparation.temporal_difference != "none" else None
-    mean, deviation = 0.0, 1.0
-    if preparation.normalization == "train":
-        mean, deviation = preparation.mean, preparation.deviation
-        if mean is None or mean.shape != features.shape[1:]:
-            trained, received = None if mean is None else len(mean), features.shape[1]
-            raise ValueError(f"features: expected {trained} numbers a frame as in training, received {received}")
-    elif preparation.normalization == "video" and len(features):
-        mean, deviation = features.mean(axis=0), features.std(axis=0) + EPSILON
-    prepared = (features - mean) / deviation
-    if change is None:
-        return prepared
-    change /= deviation
-    if preparation.temporal_difference == "absolute":
-        change = np.abs(change)
-    return np.concatenate([prepared, change], axis=1)
-
-
-def _temporal_difference(features: np.ndarray) -> np.ndarray:
-    """f_t - f_(t-1) [T, D], 0 in the first frame and across shot cuts."""
-    change = np.diff(features, axis=0, prepend=features[:1])
-    norm = np.linalg.norm(features, axis=1) + EPSILON
-    cosine = np.sum(features[1:] * features[:-1], axis=1) / (norm[1:] * norm[:-1])
-    change[1:][cosine < 1 - SHOT_CUT] = 0
-    return change
-
-
-def training_statistics(paths: Iterable[Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation [D], float32, over all frames of feature files, one video in memory at a time."""
-    count, total, squares = 0, 0.0, 0.0
-    for video in read_features(paths):
-        features = np.asarray(video.features, np.float64).reshape(len(video.features), -1)
-        count += len(features)
-        total = total + features.sum(axis=0)
-        squares = squares + np.square(features).sum(axis=0)
-    mean = total / count
-    deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0)) + EPSILON
-    return mean.astype(np.float32), deviation.astype(np.float32)
-
-
-def preparation_to_json(preparation: Preparation) -> dict:
-    """A preparation, statistics included, as JSON values that give the same float32 numbers back."""
-    statistics = {name: getattr(preparation, name) for name in ("mean", "deviation")}
-    return {"normalization": preparation.normalization, "temporal_difference": preparation.temporal_difference} | {
-        name: None if values is None else [float(value) for value in values] for name, values in statistics.items()
-    }
-
-
-def preparation_from_json(value: dict) -> Preparation:
-    """What `preparation_to_json` made. Raises KeyError, TypeError or ValueError when it is something else."""
-    statistics = {
-        name: None if value[name] is None else np.asarray(value[name], np.float32) for name in ("mean", "deviation")
-    }
-    return Preparation(value["normalization"], value["temporal_difference"], **statistics)
+IGNORED = -1  # the label of a frame that is not to be learnt
 
 
 @dataclass(frozen=True)
 class FeatureStore:
     """The prepared features of a list of videos, end to end, with their labels.
 
-    `features` [sum of T, D'], `labels` [sum of T] int32, `timestamps` [sum of T] float64; video i has the rows
-    `offsets[i]` to `offsets[i + 1]`; `durations` in seconds. `missing` are ids without a feature file.
+    `features` [sum of T, D'], `labels` [sum of T] int32 (IGNORED where a frame is not to be learnt), `timestamps`
+    [sum of T] float64, `cuts` [sum of T] bool, True after a shot cut; video i has the rows `offsets[i]` to
+    `offsets[i + 1]`; `durations` in seconds. `missing` are ids without a feature file.
     """
 
     ids: tuple[str, ...]
     features: np.ndarray
     labels: np.ndarray
     timestamps: np.ndarray
+    cuts: np.ndarray
     offsets: np.ndarray
     durations: tuple[float, ...]
     missing: tuple[str, ...]
@@ -184,7 +99,7 @@ def load_store(
     """
     present, missing = present_files(folder, subset, videos)
     _require_memory(sum(path.stat().st_size for _, path in present), preparation)
-    features, labels, timestamps, durations = [], [], [], []
+    features, labels, timestamps, cuts, durations = [], [], [], [], []
     for (video, path), stored in zip(present, read_features([path for _, path in present]), strict=True):
         # kept in the precision they were stored in
         prepared = prepare_features(stored.features, stored.timestamps, preparation)
@@ -197,12 +112,14 @@ def load_store(
         features.append(prepared)
         labels.append(video_labels(video, stored.timestamps, class_index))
         timestamps.append(stored.timestamps)
+        cuts.append(shot_cuts(stored.features))
         durations.append(stored.duration)
     return FeatureStore(
         ids=tuple(video.id for video, _ in present),
         features=np.concatenate(features),
         labels=np.concatenate(labels),
         timestamps=np.concatenate(timestamps),
+        cuts=np.concatenate(cuts),
         offsets=np.concatenate([[0], np.cumsum([len(rows) for rows in timestamps])]),
         durations=tuple(durations),
         missing=missing,
@@ -241,8 +158,30 @@ def store_windows(offsets: np.ndarray, length: int, stride: int) -> np.ndarray:
     return np.concatenate(windows).astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training windows: what differs between two looks at the same frames.
+
+    Attributes:
+      jitter: sampled frames by which a window begins earlier or later.
+      time_scale: share by which its time is stretched or squeezed about its middle, 0.25 for 0.8 to 1.25.
+      noise: standard deviation of what is added to each number of each prepared frame.
+      shift: the same, constant over a window.
+    """
+
+    jitter: int = 0
+    time_scale: float = 0.0
+    noise: float = 0.0
+    shift: float = 0.0
+
+
 def input_fn(
-    store: FeatureStore, windows: np.ndarray, length: int, batch_size: int, order: EpochOrder | None = None
+    store: FeatureStore,
+    windows: np.ndarray,
+    length: int,
+    batch_size: int,
+    order: EpochOrder | None = None,
+    augmentation: Augmentation | None = None,
 ) -> tf.data.Dataset:
     """Batches of windows for the model, gathered from a store in memory.
 
@@ -252,6 +191,7 @@ def input_fn(
       length: frames a window; shorter ones are padded with zeros and masked.
       batch_size: windows a batch; the last batch of all may be smaller.
       order: in training; without it each window comes once, in order.
+      augmentation: in training, with `order`; a pure function of its seed and of the batch's number in the run.
 
     Returns:
       A dataset of dicts: features float32 [B, T, D'], labels int32 [B, T], mask bool [B, T].
@@ -259,13 +199,19 @@ def input_fn(
     import tensorflow as tf
 
     features, labels = tf.convert_to_tensor(store.features), tf.convert_to_tensor(store.labels)
+    offsets = tf.convert_to_tensor(np.asarray(store.offsets, np.int64))
+    position = tf.range(length, dtype=tf.int64)[None, :]
 
-    def gather(batch: tf.Tensor) -> dict[str, tf.Tensor]:  # [B, 2]
+    def gather(number: tf.Tensor, batch: tf.Tensor) -> dict[str, tf.Tensor]:  # [], [B, 2]
         first, frames = batch[:, :1], batch[:, 1:]
-        position = tf.range(length, dtype=tf.int64)[None, :]
         mask = position < frames  # [B, T]
         rows = first + tf.minimum(position, frames - 1)
+        if augmentation is not None:
+            seed = tf.stack([tf.constant(order.seed, tf.int64), number])
+            rows = _moved_rows(rows, offsets, augmentation, seed)
         gathered = tf.cast(tf.gather(features, rows), tf.float32)  # [B, T, D']
+        if augmentation is not None:
+            gathered = _disturbed(gathered, augmentation, seed)
         return {
             "features": tf.where(mask[..., None], gathered, 0.0),
             "labels": tf.where(mask, tf.gather(labels, rows), segments.BACKGROUND),
@@ -273,7 +219,37 @@ def input_fn(
         }
 
     dataset = order.windows(windows) if order else tf.data.Dataset.from_tensor_slices(windows)
-    return dataset.batch(batch_size).map(gather, num_parallel_calls=2, deterministic=True).prefetch(4)
+    dataset = dataset.batch(batch_size).enumerate(order.first_window // batch_size if order else 0)
+    return dataset.map(gather, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+
+def _moved_rows(rows: tf.Tensor, offsets: tf.Tensor, augmentation: Augmentation, seed: tf.Tensor) -> tf.Tensor:
+    """Rows int64 [B, T] of windows, moved and stretched in time, within their videos (`offsets`)."""
+    import tensorflow as tf
+
+    video = tf.searchsorted(offsets, rows[:, 0], side="right") - 1
+    first, last = tf.gather(offsets, video)[:, None], tf.gather(offsets, video + 1)[:, None] - 1
+    shape = (tf.shape(rows)[0], 1)
+    reach = augmentation.jitter
+    moved = tf.random.stateless_uniform(shape, seed + [1, 0], -reach, reach + 1, tf.int64)
+    rows += tf.clip_by_value(moved, first - rows[:, :1], tf.maximum(last - rows[:, -1:], first - rows[:, :1]))
+    reach = np.log1p(augmentation.time_scale)
+    scale = tf.exp(tf.random.stateless_uniform(shape, seed + [2, 0], -reach, reach, tf.float64))
+    middle = tf.cast(rows[:, :1] + rows[:, -1:], tf.float64) / 2
+    stretched = middle + (tf.cast(rows, tf.float64) - middle) * scale
+    return tf.clip_by_value(tf.cast(tf.round(stretched), tf.int64), first, last)
+
+
+def _disturbed(features: tf.Tensor, augmentation: Augmentation, seed: tf.Tensor) -> tf.Tensor:
+    """Features float32 [B, T, D'] with noise and shift added."""
+    import tensorflow as tf
+
+    if augmentation.noise:
+        features += tf.random.stateless_normal(tf.shape(features), seed + [3, 0], 0, augmentation.noise)
+    if augmentation.shift:
+        shape = tf.shape(features[:, :1])
+        features += tf.random.stateless_normal(shape, seed + [4, 0], 0, augmentation.shift)
+    return features
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,6 @@ import segments
 if TYPE_CHECKING:
     from config import PredictSettings
 
-# of a segment's length, how far its surroundings reach on each side when it is scored
-CONTEXT = 0.25
 EPSILON = 1e-9
 
 
@@ -32,27 +30,56 @@ class Detections:
         return Detections(self.segments[chosen], self.classes[chosen], self.scores[chosen])
 
 
-def decode(probabilities: np.ndarray, boundaries: np.ndarray, settings: PredictSettings) -> Detections:
+def decode(
+    probabilities: np.ndarray,
+    boundaries: np.ndarray,
+    settings: PredictSettings,
+    cuts: np.ndarray | None = None,
+    min_seconds: np.ndarray | None = None,
+) -> Detections:
     """The segments of a video.
 
     Args:
       probabilities: [T, K] of each sampled frame, background first.
       boundaries: [T + 1] seconds, of `segments.frame_boundaries`.
       settings: section `predict` of the configuration.
+      cuts: bool [T], True where a shot cut lies before the frame; None: no cuts.
+      min_seconds: [K] that a segment of a class lasts at least, besides `settings.min_seconds`; None: nothing more.
 
     Returns:
       At most `max_segments` detections, best first; of equal scores the earlier and the lower class comes first.
     """
-    found = _runs(probabilities, boundaries) if settings.method == "runs" else _levels(
-        smooth(probabilities, boundaries, settings.smoothing), boundaries, settings.thresholds
-    )  # fmt: skip
-    found = found.take(np.ptp(found.segments, axis=1) >= settings.min_seconds)
+    if settings.method == "runs":
+        found = _runs(probabilities, boundaries)
+    else:
+        scores = refine(probabilities, boundaries, settings, cuts)
+        found = _candidates(scores, boundaries, settings, cuts)
+        found = _weigh_by_video(found, scores, settings)
+    shortest = settings.min_seconds if min_seconds is None else np.maximum(settings.min_seconds, min_seconds)
+    shortest = np.broadcast_to(shortest, probabilities.shape[1:])
+    found = found.take(np.ptp(found.segments, axis=1) >= shortest[found.classes])
     # a fixed order makes every later sort by score a documented one
     found = found.take(np.lexsort((found.classes, found.segments[:, 1], found.segments[:, 0])))
     if settings.nms != "none":
         found = suppress(found, settings.nms, settings.nms_tiou, settings.min_score)
     found = found.take(np.argsort(-found.scores, kind="stable"))
     return found.take(np.flatnonzero(found.scores >= settings.min_score)[: settings.max_segments])
+
+
+def refine(
+    probabilities: np.ndarray, boundaries: np.ndarray, settings: PredictSettings, cuts: np.ndarray | None = None
+) -> np.ndarray:
+    """Smoothed scores [T, K], moved by `shot_smoothing` towards their mean over the shot; rows still sum to 1."""
+    if settings.smoothing_filter == "gaussian":
+        scores = smooth(probabilities, boundaries, settings.smoothing)
+    else:
+        scores = median(probabilities, boundaries, settings.smoothing)
+    if not settings.shot_smoothing or cuts is None or not len(scores):
+        return scores
+    borders = np.flatnonzero(np.concatenate([[True], cuts[1:], [True]]))
+    widths = np.diff(boundaries)
+    means = np.add.reduceat(scores * widths[:, None], borders[:-1]) / np.add.reduceat(widths, borders[:-1])[:, None]
+    return scores + settings.shot_smoothing * (np.repeat(means, np.diff(borders), axis=0) - scores)
 
 
 def smooth(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) -> np.ndarray:
@@ -74,6 +101,17 @@ def smooth(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) ->
     return smoothed
 
 
+def median(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) -> np.ndarray:
+    """The median of each class's scores [T, K] over the frames within `seconds`, scaled to rows that sum to 1."""
+    if seconds <= 0 or not len(probabilities):
+        return probabilities
+    centres = (boundaries[1:] + boundaries[:-1]) / 2
+    first = np.searchsorted(centres, centres - seconds)
+    past = np.searchsorted(centres, centres + seconds, side="right")
+    middles = np.stack([np.median(probabilities[a:b], axis=0) for a, b in zip(first, past, strict=True)])
+    return (middles / np.maximum(middles.sum(axis=1, keepdims=True), EPSILON)).astype(probabilities.dtype)
+
+
 def _runs(probabilities: np.ndarray, boundaries: np.ndarray) -> Detections:
     """The original's way: runs of equal most likely class, scored by that class's mean probability."""
     first, past, classes = segments.label_runs(np.argmax(probabilities, axis=1))
@@ -83,25 +121,52 @@ def _runs(probabilities: np.ndarray, boundaries: np.ndarray) -> Detections:
     return Detections(np.stack([boundaries[first], boundaries[past]], axis=1), classes, scores)
 
 
-def _levels(probabilities: np.ndarray, boundaries: np.ndarray, levels: tuple[float, ...]) -> Detections:
+def _candidates(
+    probabilities: np.ndarray, boundaries: np.ndarray, settings: PredictSettings, cuts: np.ndarray | None
+) -> Detections:
     """Stretches in which a class's score stays above a level, for every class and level (as in TAG, Zhao et al. 2017).
 
-    A stretch is scored by the mean inside less that of its surroundings, halfway to the plain mean: a stretch that
-    stands out is more likely whole than one cut from a longer one.
+    With `gap_seconds`, neighbouring stretches with a shorter gap also come as one; with `max_shots`, so does every
+    sequence of up to that many whole shots. A stretch's score is the mean inside less `contrast` times that of its
+    surroundings: one that stands out is more likely whole than one cut from a longer one.
     """
     scores = probabilities[:, 1:].T  # [K - 1, T]
     spans, classes, values = [np.zeros((0, 2))], [np.zeros(0, np.int64)], [np.zeros(0)]
-    for level in levels:
+
+    def add(row: np.ndarray, first: np.ndarray, past: np.ndarray, span: np.ndarray) -> None:
+        spans.append(span)
+        classes.append(row + 1)
+        values.append(_contrast(scores, row, first, past, settings))
+
+    for level in settings.thresholds:
         above = np.pad(scores >= level, ((0, 0), (1, 1)))
         change = np.diff(above.astype(np.int8), axis=1)  # [K - 1, T + 1]
         row, first = np.nonzero(change == 1)
         past = np.nonzero(change == -1)[1]  # the same rows in the same order: each stretch that begins also ends
-        spans.append(np.stack([
-            _crossing(scores, row, first, level, boundaries), _crossing(scores, row, past, level, boundaries)
-        ], axis=1))  # fmt: skip
-        classes.append(row + 1)
-        values.append(_contrast(scores, row, first, past))
+        start = _crossing(scores, row, first, level, boundaries)
+        end = _crossing(scores, row, past, level, boundaries)
+        add(row, first, past, np.stack([start, end], axis=1))
+        if settings.gap_seconds:
+            apart = np.concatenate([[True], (row[1:] != row[:-1]) | (start[1:] - end[:-1] > settings.gap_seconds)])
+            left, right = np.flatnonzero(apart[: len(row)]), np.flatnonzero(np.append(apart[1:], True)[: len(row)])
+            left, right = left[left < right], right[left < right]
+            add(row[left], first[left], past[right], np.stack([start[left], end[right]], axis=1))
+    if settings.max_shots and cuts is not None:
+        row, first, past = _shot_sequences(scores, cuts, settings)
+        add(row, first, past, np.stack([boundaries[first], boundaries[past]], axis=1))
     return Detections(np.concatenate(spans), np.concatenate(classes), np.concatenate(values))
+
+
+def _shot_sequences(
+    scores: np.ndarray, cuts: np.ndarray, settings: PredictSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, first and past frames [N] of up to `max_shots` shots in a row, for classes that reach the lowest level."""
+    borders = np.flatnonzero(np.concatenate([[True], cuts[1:], [True]]))
+    left, right = np.triu_indices(len(borders), 1)
+    near = right - left <= settings.max_shots
+    left, right = borders[left[near]], borders[right[near]]
+    rows = np.flatnonzero(scores.max(axis=1, initial=0) >= min(settings.thresholds))
+    return np.repeat(rows, len(left)), np.tile(left, len(rows)), np.tile(right, len(rows))
 
 
 def _crossing(
@@ -121,16 +186,36 @@ def _crossing(
     return np.where(inner, centres[left] + share * (centres[right] - centres[left]), boundaries[frame])
 
 
-def _contrast(scores: np.ndarray, row: np.ndarray, first: np.ndarray, past: np.ndarray) -> np.ndarray:
-    """Mean score of frames [first, past) less half the mean of their surroundings, at least 0; [N]."""
+def _contrast(
+    scores: np.ndarray, row: np.ndarray, first: np.ndarray, past: np.ndarray, settings: PredictSettings
+) -> np.ndarray:
+    """Mean score of frames [first, past) less `contrast` times the mean of their surroundings, at least 0; [N].
+
+    The surroundings reach `context` of the length on each side, and at least one frame.
+    """
     total = np.pad(np.cumsum(scores, axis=1), ((0, 0), (1, 0)))  # [K - 1, T + 1]
     length = past - first
-    reach = np.maximum(np.round(length * CONTEXT).astype(np.int64), 1)
+    reach = np.maximum(np.round(length * settings.context).astype(np.int64), 1)
     before, after = np.maximum(first - reach, 0), np.minimum(past + reach, scores.shape[1])
     inside = total[row, past] - total[row, first]
     around = total[row, after] - total[row, before] - inside
     outside = around / np.maximum((after - before) - length, 1)
-    return np.clip(inside / length - 0.5 * outside, 0, 1)
+    return np.clip(inside / length - settings.contrast * outside, 0, 1)
+
+
+def _weigh_by_video(found: Detections, scores: np.ndarray, settings: PredictSettings) -> Detections:
+    """Keep the `video_labels` best classes of the video and multiply their scores in (SSN, Zhao et al. 2017).
+
+    A class's score for the video is the mean of its `video_pooling` highest frames; the best class's counts as 1.
+    """
+    if not settings.video_labels or not len(found.scores):
+        return found
+    frames = max(round(settings.video_pooling * len(scores)), 1)
+    pooled = np.sort(scores[:, 1:], axis=0)[-frames:].mean(axis=0)  # [K - 1]
+    kept = np.argsort(-pooled, kind="stable")[: settings.video_labels]
+    weights = np.zeros(scores.shape[1])
+    weights[1 + kept] = pooled[kept] / max(pooled.max(), EPSILON)
+    return Detections(found.segments, found.classes, found.scores * weights[found.classes])
 
 
 def suppress(found: Detections, kind: str, parameter: float, min_score: float) -> Detections:

@@ -253,17 +253,30 @@ def target_labels(labels: tf.Tensor, mask: tf.Tensor, predict_mode: str, classes
     return tf.broadcast_to(window[:, None], tf.shape(labels))
 
 
-def masked_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Softmax cross-entropy, averaged over the real frames of a batch.
+def masked_cross_entropy(
+    labels: tf.Tensor,
+    logits: tf.Tensor,
+    mask: tf.Tensor,
+    class_weights: tf.Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> tf.Tensor:
+    """Softmax cross-entropy, averaged over the real frames of a batch by the weights of their classes.
 
     Args:
         labels: int32 [B, T].
         logits: float32 [B, T, K].
         mask: bool [B, T].
+        class_weights: float32 [K]; None: every frame counts alike.
+        label_smoothing: share of each target that is spread evenly over all classes (Szegedy et al. 2016).
     """
     weights = tf.cast(mask, logits.dtype)
+    if class_weights is not None:
+        weights *= tf.gather(class_weights, labels)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return tf.reduce_sum(losses * weights) / tf.maximum(tf.reduce_sum(weights), 1)
+    if label_smoothing:
+        even = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
+        losses += label_smoothing * (even - losses)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses * weights), tf.reduce_sum(weights))
 
 
 class MeanPrecision(keras.metrics.Metric):

@@ -15,6 +15,7 @@ import annotations
 import config
 import data
 import decoding
+import preparation
 import utils
 from feature_records import SPEC_FILE, check_spec, require_spec
 
@@ -30,12 +31,28 @@ FREE_SETTINGS = ("extractor.batch_size", "data.batch_size", "data.shuffle", "dat
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A run's model: its classes (background first), how it wants features, and what classifies windows."""
+    """A run's model.
+
+    Attributes:
+      classes: [K] names, background first.
+      preparation: how it wants features.
+      feature_spec: `extractor.json` of the features it was trained on.
+      segment_seconds: [K, Q] quantiles, evenly spaced from 0 to 1, of the lengths of each class's training segments.
+      classify: see `Classify`.
+    """
 
     classes: tuple[str, ...]
-    preparation: data.Preparation
+    preparation: preparation.Preparation
     feature_spec: dict
+    segment_seconds: np.ndarray
     classify: Classify
+
+    def min_seconds(self, quantile: float) -> np.ndarray:
+        """The length [K] in seconds that this share of each class's training segments stays under; 0 for 0."""
+        if not quantile:
+            return np.zeros(len(self.classes))
+        grid = np.linspace(0, 1, self.segment_seconds.shape[1])
+        return np.asarray([np.interp(quantile, grid, row) for row in self.segment_seconds])
 
 
 def frame_scores(store: data.FeatureStore, classify: Classify, max_frames: int, stride: int) -> list[np.ndarray]:
@@ -64,26 +81,69 @@ def frame_scores(store: data.FeatureStore, classify: Classify, max_frames: int, 
 
 
 def predict(
-    store: data.FeatureStore,
-    classify: Classify,
-    classes: tuple[str, ...],
-    max_frames: int,
-    settings: config.PredictSettings,
+    store: data.FeatureStore, scores: list[np.ndarray], model: TrainedModel, settings: config.PredictSettings
 ) -> dict[str, list[dict]]:
-    """The `results` of ActivityNet's layout: video id -> [{label, score, segment}], best first, times in seconds."""
-    results = {}
-    scores = frame_scores(store, classify, max_frames, settings.window_stride)
+    """The `results` of ActivityNet's layout: video id -> [{label, score, segment}], best first, times in seconds.
+
+    Args:
+      store: the videos.
+      scores: for each, class probabilities [T, K], of `frame_scores`.
+      model: its classes name the labels; `classify` is not used.
+      settings: section `predict` of the configuration.
+    """
+    results, min_seconds = {}, model.min_seconds(settings.min_seconds_quantile)
     for video, (video_id, probabilities) in enumerate(zip(store.ids, scores, strict=True)):
-        found = decoding.decode(probabilities, store.boundaries(video), settings)
+        cuts = store.cuts[store.rows(video)]
+        found = decoding.decode(probabilities, store.boundaries(video), settings, cuts, min_seconds)
         results[video_id] = [
             {
-                "label": classes[label],
+                "label": model.classes[label],
                 "score": round(float(score), 6),
                 "segment": [round(float(seconds), 3) for seconds in span],
             }
             for span, label, score in zip(found.segments, found.classes, found.scores, strict=True)
         ]
     return results
+
+
+def write_subset(settings: config.Config, version: str, store: data.FeatureStore, model: TrainedModel) -> str:
+    """Predict a store and write predictions_<subset>.json, and scores_<subset>.npz where the settings ask for it.
+
+    Returns a line that says what was written.
+    """
+    chosen, folder = settings.predict, settings.paths.model_dir
+    scores = frame_scores(store, model.classify, settings.data.max_frames, chosen.window_stride)
+    results = predict(store, scores, model, chosen)
+    path = predictions_path(settings)
+    write_predictions(path, version, results)
+    scores_path = folder / f"scores_{chosen.subset}.npz"
+    if chosen.save_scores:
+        write_scores(scores_path, store, scores, model.classes, chosen)
+    else:
+        # those of an earlier run would belie the predictions
+        scores_path.unlink(missing_ok=True)
+    count, videos = sum(map(len, results.values())), f"{len(results)} {chosen.subset} videos"
+    return f"{count} segments in {videos} ({len(store.missing)} without features) -> {path}"
+
+
+def write_scores(
+    path: Path,
+    store: data.FeatureStore,
+    scores: list[np.ndarray],
+    classes: tuple[str, ...],
+    settings: config.PredictSettings,
+) -> None:
+    """Write the smoothed scores that segments were decoded from, as np.load reads them.
+
+    Keys: classes [K]; for each video probabilities/<id> float16 [T, K] and boundaries/<id> float64 [T + 1] seconds.
+    """
+    arrays = {"classes": np.asarray(classes)}
+    for video, (name, probabilities) in enumerate(zip(store.ids, scores, strict=True)):
+        boundaries, cuts = store.boundaries(video), store.cuts[store.rows(video)]
+        refined = decoding.refine(probabilities, boundaries, settings, cuts)
+        arrays |= {f"probabilities/{name}": refined.astype(np.float16), f"boundaries/{name}": boundaries}
+    with utils.atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def write_predictions(path: Path, version: str, results: dict[str, list[dict]]) -> None:
@@ -115,8 +175,9 @@ def load_trained(run_folder: Path) -> TrainedModel:
         raise ValueError(f"{run_folder}: holds no trained model: run `python trainer.py` with the same settings first")
     value = utils.read_json(description)
     try:
-        preparation = data.preparation_from_json(value["preparation"])
+        prepared = preparation.preparation_from_json(value["preparation"])
         classes, feature_spec = tuple(value["classes"]), value["features"]
+        segment_seconds = np.asarray(value["segment_seconds"], np.float64).reshape(len(classes), -1)
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{description}: expected what trainer.py writes; train again") from None
     loaded = tf.saved_model.load(str(run_folder / "saved_model"))
@@ -127,7 +188,7 @@ def load_trained(run_folder: Path) -> TrainedModel:
 
     # the signature keeps only a weak hold of what was loaded
     classify.loaded = loaded
-    return TrainedModel(classes, preparation, feature_spec, classify)
+    return TrainedModel(classes, prepared, feature_spec, segment_seconds, classify)
 
 
 def run(settings: config.Config) -> int:
@@ -140,11 +201,7 @@ def run(settings: config.Config) -> int:
     check_spec(spec, model.feature_spec, paths.feature_map_folder / SPEC_FILE, "the trained model")
     annotated = annotations.load(paths.json_data_path)
     store = data.load_store(paths.feature_map_folder, subset, annotated.subset(subset), {}, model.preparation)
-    results = predict(store, model.classify, model.classes, settings.data.max_frames, settings.predict)
-    path = predictions_path(settings)
-    write_predictions(path, annotated.version, results)
-    count = sum(map(len, results.values()))
-    print(f"{count} segments in {len(results)} {subset} videos ({len(store.missing)} without features) -> {path}")
+    print(write_subset(settings, annotated.version, store, model))
     return 0
 
 

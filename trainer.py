@@ -11,11 +11,15 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
+
 import annotations
 import config
 import data
 import metrics
 import predictions_json
+import preparation
+import segments
 import utils
 from feature_records import require_spec
 from training import Training
@@ -25,6 +29,7 @@ from training_log import TrainingLog
 RESUMABLE = (
     "extractor.batch_size", "train.num_epochs", "train.save_", "train.keep_", "train.log_", "train.eval_steps"
 )  # fmt: skip
+QUANTILES = 21  # every 5 percent
 # what a run writes, and `--fresh` deletes
 RUN_FILES = ("config.yml", "model.json", "metrics.jsonl", "checkpoints", "saved_model")
 
@@ -35,10 +40,17 @@ class RunData:
 
     annotated: annotations.Annotations
     classes: tuple[str, ...]
+    segment_seconds: np.ndarray  # [K, QUANTILES], see `predictions_json.TrainedModel`
     feature_spec: dict
-    preparation: data.Preparation
+    preparation: preparation.Preparation
     training: data.FeatureStore
     validation: data.FeatureStore | None
+
+    def model(self, classify: predictions_json.Classify) -> predictions_json.TrainedModel:
+        """What is trained on this data, with what classifies windows."""
+        return predictions_json.TrainedModel(
+            self.classes, self.preparation, self.feature_spec, self.segment_seconds, classify
+        )
 
 
 def load_data(settings: config.Config) -> RunData:
@@ -59,19 +71,30 @@ def load_data(settings: config.Config) -> RunData:
     statistics = {}
     if chosen.feature_normalization == "train":
         present, _ = data.present_files(paths.feature_map_folder, "training", training)
-        mean, deviation = data.training_statistics(path for _, path in present)
+        mean, deviation = preparation.training_statistics(path for _, path in present)
         statistics = {"mean": mean, "deviation": deviation}
-    preparation = data.Preparation(chosen.feature_normalization, chosen.temporal_difference, **statistics)
+    prepared = preparation.Preparation(chosen.feature_normalization, chosen.temporal_difference, **statistics)
 
     def load(subset: str) -> data.FeatureStore:
-        return data.load_store(paths.feature_map_folder, subset, annotated.subset(subset), class_index, preparation)
+        return data.load_store(paths.feature_map_folder, subset, annotated.subset(subset), class_index, prepared)
 
     validation = None
     if any((paths.feature_map_folder / "validation").glob("*.tfrecord")):
         validation = load("validation")
     else:
         utils.LOGGER.warning("no features of validation videos: the run is not evaluated, and its last step is kept")
-    return RunData(annotated, classes, spec, preparation, load("training"), validation)
+    seconds = segment_seconds(training, class_index, len(classes))
+    return RunData(annotated, classes, seconds, spec, prepared, load("training"), validation)
+
+
+def segment_seconds(videos: list[annotations.Video], class_index: dict[str, int], classes: int) -> np.ndarray:
+    """[K, QUANTILES] quantiles of the lengths of each class's segments; zeros where it has none."""
+    lengths: list[list[float]] = [[] for _ in range(classes)]
+    for segment in (segment for video in videos for segment in video.labelled_segments()):
+        if segment.label in class_index:
+            lengths[class_index[segment.label]].append(segment.end - segment.start)
+    grid = np.linspace(0, 1, QUANTILES)
+    return np.stack([np.quantile(some, grid) if some else np.zeros(QUANTILES) for some in lengths])
 
 
 def evaluate(training: Training, run_data: RunData, settings: config.Config) -> dict[str, float]:
@@ -85,7 +108,8 @@ def evaluate(training: Training, run_data: RunData, settings: config.Config) -> 
         training.eval_step(batch)
     values = {name: float(metric.result()) for name, metric in training.eval_metrics.items()}
     if settings.train.eval_steps is None:
-        results = predictions_json.predict(store, training.classify, run_data.classes, length, settings.predict)
+        scores = predictions_json.frame_scores(store, training.classify, length, settings.predict.window_stride)
+        results = predictions_json.predict(store, scores, run_data.model(training.classify), settings.predict)
         values |= validation_map(run_data, results, settings.data)
     return values
 
@@ -108,7 +132,9 @@ def train(training: Training, run_data: RunData, settings: config.Config, log: T
     windows = data.store_windows(run_data.training.offsets, settings.data.max_frames, settings.data.window_stride)
     seen = training.step * settings.data.batch_size
     order = data.EpochOrder(chosen.seed, chosen.num_epochs, settings.data.shuffle, seen)
-    batches = data.input_fn(run_data.training, windows, settings.data.max_frames, settings.data.batch_size, order)
+    batches = data.input_fn(
+        run_data.training, windows, settings.data.max_frames, settings.data.batch_size, order, augmentation(settings)
+    )
     saved = step = training.step
     for batch in batches.take(max(chosen.max_steps - step, 0)):
         loss = float(training.train_step(batch))
@@ -122,8 +148,34 @@ def train(training: Training, run_data: RunData, settings: config.Config, log: T
         if step % chosen.save_checkpoints_steps == 0:
             _evaluate_and_save(training, run_data, settings, log)
             saved = step
+            if chosen.patience and training.stale >= chosen.patience:
+                utils.LOGGER.info("no better average mAP in %d evaluations: stopped at step %d", chosen.patience, step)
+                break
     if saved < step:
         _evaluate_and_save(training, run_data, settings, log)
+
+
+def class_weights(labels: np.ndarray, classes: int, chosen: config.TrainSettings) -> np.ndarray:
+    """The loss's weight of each class [K], float32, by its training frames; 1 on average over frames before
+    `weight_factor` scales that of background.
+
+    Args:
+      labels: [N] classes of training frames; IGNORED ones do not count.
+      classes: K.
+      chosen: its `class_balance` b gives weights of frequency^-b.
+    """
+    frames = np.bincount(labels[labels != data.IGNORED], minlength=classes).astype(np.float64)
+    weights = np.where(frames > 0, np.maximum(frames, 1) ** -chosen.class_balance, 0)
+    weights *= frames.sum() / max(np.sum(weights * frames), 1e-12)
+    weights[segments.BACKGROUND] *= chosen.weight_factor
+    return weights.astype(np.float32)
+
+
+def augmentation(settings: config.Config) -> data.Augmentation | None:
+    """How training windows are changed; None where the settings change nothing."""
+    chosen = settings.data
+    made = data.Augmentation(chosen.jitter, chosen.time_scale, chosen.feature_noise, chosen.feature_shift)
+    return made if made != data.Augmentation() else None
 
 
 def _train_values(training: Training) -> dict[str, float]:
@@ -133,11 +185,14 @@ def _train_values(training: Training) -> dict[str, float]:
 
 def _evaluate_and_save(training: Training, run_data: RunData, settings: config.Config, log: TrainingLog) -> None:
     if run_data.validation is not None:
-        values = evaluate(training, run_data, settings)
+        with training.averaged():
+            values = evaluate(training, run_data, settings)
+            better = values.get("average_mAP", -1.0) > float(training.best_score)
+            if better:
+                training.best_score.assign(values["average_mAP"])
+                training.keep_as_best()
+        training.stale.assign(0 if better else training.stale + 1)
         log.evaluation(training.step, values)
-        if values.get("average_mAP", -1.0) > float(training.best_score):
-            training.best_score.assign(values["average_mAP"])
-            training.keep_as_best()
     training.save()
 
 
@@ -158,7 +213,8 @@ def run(settings: config.Config, fresh: bool = False) -> int:
     chosen = settings.train.deterministic
     deterministic = not tf.config.list_physical_devices("GPU") if chosen == "auto" else chosen
     utils.seed_everything(settings.train.seed, deterministic)
-    training = Training(settings, run_data.training.features.shape[1], len(run_data.classes))
+    weights = class_weights(run_data.training.labels, len(run_data.classes), settings.train)
+    training = Training(settings, run_data.training.features.shape[1], weights)
     folder.mkdir(parents=True, exist_ok=True)
     utils.write_text(saved_config, settings.to_yaml())
     resumed = training.restore()
@@ -171,7 +227,7 @@ def run(settings: config.Config, fresh: bool = False) -> int:
     )  # fmt: skip
     with log:
         train(training, run_data, settings, log)
-    training.restore_best()
+    training.use_final_weights()
     finish(training, run_data, settings)
     return 0
 
@@ -204,19 +260,18 @@ def finish(training: Training, run_data: RunData, settings: config.Config) -> No
     training.export(folder / "saved_model")
     utils.write_json(folder / "model.json", {
         "classes": list(run_data.classes),
-        "preparation": data.preparation_to_json(run_data.preparation),
+        "segment_seconds": run_data.segment_seconds.round(3).tolist(),
+        "preparation": preparation.preparation_to_json(run_data.preparation),
         "features": run_data.feature_spec,
     })  # fmt: skip
     store = {"training": run_data.training, "validation": run_data.validation}.get(subset)
     if store is None:
         videos = run_data.annotated.subset(subset)
         store = data.load_store(settings.paths.feature_map_folder, subset, videos, {}, run_data.preparation)
-    results = predictions_json.predict(
-        store, training.classify, run_data.classes, settings.data.max_frames, settings.predict
+    written = predictions_json.write_subset(
+        settings, run_data.annotated.version, store, run_data.model(training.classify)
     )
-    path = predictions_json.predictions_path(settings)
-    predictions_json.write_predictions(path, run_data.annotated.version, results)
-    print(f"trained to step {training.step} -> {folder / 'saved_model'}, {path.name}, metrics.jsonl")
+    print(f"trained to step {training.step} -> {folder / 'saved_model'}\n{written}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,7 +5,11 @@ Symbols: B windows a batch, T frames a window, D' numbers a prepared frame, K cl
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 import config
 import utils
@@ -14,19 +18,25 @@ import utils
 class Training:
     """The model, its optimizer and streaming metrics, what is saved of them, and one step."""
 
-    def __init__(self, settings: config.Config, input_size: int, classes: int):
+    def __init__(self, settings: config.Config, input_size: int, class_weights: np.ndarray):
+        """Build everything for windows [B, T, input_size] and the loss's `class_weights` [K], background first."""
         import keras
         import tensorflow as tf
 
         import model
 
-        chosen = settings.train
-        self._settings, self._classes = settings, classes
+        chosen, classes = settings.train, len(class_weights)
+        self._settings, self._class_weights = settings, tf.constant(class_weights, tf.float32)
         self.classifier = model.build_classifier(input_size, classes, settings.model)
-        self.optimizer = keras.optimizers.Adam(
-            _learning_rate(chosen), global_clipnorm=chosen.gradient_clip_norm or None
+        self.optimizer = keras.optimizers.AdamW(
+            _learning_rate(chosen),
+            weight_decay=chosen.weight_decay,  # 0: Adam
+            global_clipnorm=chosen.gradient_clip_norm or None,
         )
         self.optimizer.build(self.classifier.trainable_variables)
+        # of the weights, for evaluation and export
+        averaged = self.classifier.trainable_variables if chosen.ema_decay else ()
+        self._averages = [tf.Variable(weight.value, trainable=False) for weight in averaged]
         self.train_metrics = {
             "mean_precision_train": model.MeanPrecision(classes),
             "mean_accuracy_train": model.MeanAccuracy(classes),
@@ -37,6 +47,7 @@ class Training:
             "mean_accuracy_eval": model.MeanAccuracy(classes),
         }
         self.best_score = tf.Variable(-1.0, trainable=False)
+        self.stale = tf.Variable(0, trainable=False)  # evaluations since the best one
         # a Keras metric is not trackable, its variables are; so is the state of dropout, which a model does not track
         counts = [variable.value for metric in self.train_metrics.values() for variable in metric.variables]
         weights = {variable.path for variable in self.classifier.weights}
@@ -45,6 +56,8 @@ class Training:
             model=self.classifier,
             optimizer=self.optimizer,
             best_score=self.best_score,
+            stale=self.stale,
+            averages=self._averages,
             train_metrics=counts,
             random_state=random_state,
         )
@@ -73,28 +86,47 @@ class Training:
 
         import model
 
-        labels = model.target_labels(batch["labels"], batch["mask"], self._settings.model.predict_mode, self._classes)
+        labels, mask = self._targets(batch)
+        chosen = self._settings.train
         with tf.GradientTape() as tape:
             logits = self.classifier([batch["features"], batch["mask"]], training=True)  # [B, T, K]
-            loss = model.masked_cross_entropy(labels, logits, batch["mask"])
+            loss = model.masked_cross_entropy(labels, logits, mask, self._class_weights, chosen.label_smoothing)
         weights = self.classifier.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        if self._averages:
+            # a short memory at first, so that the random start is soon forgotten
+            steps = tf.cast(self.optimizer.iterations, tf.float32)
+            decay = tf.minimum(chosen.ema_decay, (1 + steps) / (10 + steps))
+            for average, weight in zip(self._averages, weights, strict=True):
+                average.assign(decay * average + (1 - decay) * weight.value)
         for metric in self.train_metrics.values():
-            metric.update_state(labels, tf.nn.softmax(logits), batch["mask"])
+            metric.update_state(labels, tf.nn.softmax(logits), mask)
         return loss
+
+    def _targets(self, batch: dict) -> tuple:
+        """Labels int32 [B, T] to learn, and the mask bool [B, T] of the frames that have one."""
+        import tensorflow as tf
+
+        import data
+        import model
+
+        mode, classes = self._settings.model.predict_mode, len(self._class_weights)
+        labels = model.target_labels(batch["labels"], batch["mask"], mode, classes)
+        mask = batch["mask"] & (batch["labels"] != data.IGNORED) & (labels != data.IGNORED)
+        return tf.maximum(labels, 0), mask
 
     def _eval_step(self, batch: dict) -> None:
         import tensorflow as tf
 
         import model
 
-        labels = model.target_labels(batch["labels"], batch["mask"], self._settings.model.predict_mode, self._classes)
+        labels, mask = self._targets(batch)
         logits = self.classifier([batch["features"], batch["mask"]], training=False)
-        frames = tf.reduce_sum(tf.cast(batch["mask"], tf.float32))
+        frames = tf.reduce_sum(tf.cast(mask, tf.float32))
         loss, precision, accuracy = self.eval_metrics.values()
-        loss.update_state(model.masked_cross_entropy(labels, logits, batch["mask"]), sample_weight=frames)
+        loss.update_state(model.masked_cross_entropy(labels, logits, mask), sample_weight=frames)
         for metric in (precision, accuracy):
-            metric.update_state(labels, tf.nn.softmax(logits), batch["mask"])
+            metric.update_state(labels, tf.nn.softmax(logits), mask)
 
     def _classify(self, features: object, mask: object) -> dict:
         import tensorflow as tf
@@ -118,10 +150,28 @@ class Training:
     def keep_as_best(self) -> None:
         self._best.save(self.step)
 
-    def restore_best(self) -> None:
-        """Go back to the best weights, where an evaluation chose some."""
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it the model has its averaged weights, where `train.ema_decay` keeps some."""
+        self._swap_averages()
+        try:
+            yield
+        finally:
+            self._swap_averages()
+
+    def _swap_averages(self) -> None:
+        if self._averages:
+            for average, weight in zip(self._averages, self.classifier.trainable_variables, strict=True):
+                value = weight.value.numpy()
+                weight.assign(average)
+                average.assign(value)
+
+    def use_final_weights(self) -> None:
+        """Leave the model with what is exported: the best weights, where an evaluation chose some, else the last."""
         if self._best.latest_checkpoint:
             self._best.restore_or_initialize()
+        else:
+            self._swap_averages()
 
     def export(self, folder: Path) -> None:
         """Write a SavedModel whose `serving_default` maps features and mask to probabilities."""

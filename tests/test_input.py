@@ -9,6 +9,7 @@ from made_videos import grey, make_sound, make_video
 
 import data
 import feature_records
+import preparation
 import video_input
 from annotations import Segment, Video
 
@@ -145,6 +146,7 @@ def store(frames=(7, 3), size=2):
         features=np.arange(total * size, dtype=np.float32).reshape(total, size) + 1,
         labels=np.arange(total, dtype=np.int32),
         timestamps=np.concatenate([np.arange(count) * 0.5 for count in frames]),
+        cuts=np.zeros(total, bool),
         offsets=np.concatenate([[0], np.cumsum(frames)]),
         durations=tuple(count * 0.5 for count in frames),
         missing=(),
@@ -181,43 +183,43 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert sum(order_of(windows, num_epochs=1, shuffle=False), []) == list(range(0, 40, 4))
 
 
-def preparation(**kwargs):
-    return data.Preparation(**kwargs)
+def prepared_by(**kwargs):
+    return preparation.Preparation(**kwargs)
 
 
 def test_normalisation_by_hand():
     features = np.array([[1.0, 10.0], [3.0, 10.0]])
     times = [0.0, 0.5]
-    np.testing.assert_array_equal(data.prepare_features(features, times, preparation()), features)
-    video = data.prepare_features(features, times, preparation(normalization="video"))
+    np.testing.assert_array_equal(preparation.prepare_features(features, times, prepared_by()), features)
+    video = preparation.prepare_features(features, times, prepared_by(normalization="video"))
     np.testing.assert_allclose(video, [[-1, 0], [1, 0]], atol=1e-4)
     mean, deviation = np.array([1, 0], np.float32), np.array([2, 10], np.float32)
-    trained = preparation(normalization="train", mean=mean, deviation=deviation)
-    np.testing.assert_allclose(data.prepare_features(features, times, trained), [[0, 1], [1, 1]])
+    trained = prepared_by(normalization="train", mean=mean, deviation=deviation)
+    np.testing.assert_allclose(preparation.prepare_features(features, times, trained), [[0, 1], [1, 1]])
     with pytest.raises(ValueError, match="expected 2 numbers a frame"):
-        data.prepare_features(np.zeros((2, 3)), times, trained)
+        preparation.prepare_features(np.zeros((2, 3)), times, trained)
     with pytest.raises(ValueError, match="expected a timestamp for each of 2"):
-        data.prepare_features(features, [0.0], preparation())
+        preparation.prepare_features(features, [0.0], prepared_by())
 
 
 def test_temporal_differences_stop_at_shot_cuts():
     # the last step turns the feature by a right angle: a cut
     features = np.array([[1.0, 0.0], [1.5, 0.1], [1.0, 0.1], [0.0, 2.0]])
-    signed = data.prepare_features(features, range(4), preparation(temporal_difference="signed"))
+    signed = preparation.prepare_features(features, range(4), prepared_by(temporal_difference="signed"))
     np.testing.assert_allclose(signed[:, 2:], [[0, 0], [0.5, 0.1], [-0.5, 0], [0, 0]], atol=1e-6)
-    absolute = data.prepare_features(features, range(4), preparation(temporal_difference="absolute"))
+    absolute = preparation.prepare_features(features, range(4), prepared_by(temporal_difference="absolute"))
     np.testing.assert_allclose(absolute[:, 2:], np.abs(signed[:, 2:]))
 
 
 def test_maps_are_laid_out_flat():
     maps = np.arange(2 * 2 * 2 * 3).reshape(2, 2, 2, 3)
-    np.testing.assert_array_equal(data.prepare_features(maps, [0, 1], preparation()), maps.reshape(2, 12))
+    np.testing.assert_array_equal(preparation.prepare_features(maps, [0, 1], prepared_by()), maps.reshape(2, 12))
 
 
 def test_a_preparation_travels_as_json_exactly():
     statistics = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
-    made = preparation(normalization="train", mean=statistics[0], deviation=statistics[1])
-    back = data.preparation_from_json(data.preparation_to_json(made))
+    made = prepared_by(normalization="train", mean=statistics[0], deviation=statistics[1])
+    back = preparation.preparation_from_json(preparation.preparation_to_json(made))
     np.testing.assert_array_equal(back.mean, made.mean)
     np.testing.assert_array_equal(back.deviation, made.deviation)
 
@@ -236,20 +238,20 @@ def test_a_store_labels_from_the_annotations_and_names_the_missing(tmp_path, cap
         Video("gone", "training", 5.0, "", ()),
         Video("two", "training", 1.5, "", ()),
     ]
-    made = data.load_store(tmp_path, "training", videos, {"jump": 2}, preparation())
+    made = data.load_store(tmp_path, "training", videos, {"jump": 2}, prepared_by())
     assert made.ids == ("one", "two") and made.missing == ("gone",)
     assert "1 of 3 annotated videos have no features" in caplog.text and "gone" in caplog.text
     assert made.labels.tolist() == [0, 2, 2, 2, 0, 0, 0]
     assert made.boundaries(0).tolist() == [0, 0.25, 0.75, 1.25, 2.0]
     with pytest.raises(ValueError, match=r"python feature_map_extractor\.py validation"):
-        data.load_store(tmp_path, "validation", videos, {}, preparation())
+        data.load_store(tmp_path, "validation", videos, {}, prepared_by())
 
 
 def test_statistics_of_the_training_features(tmp_path):
     write_features(tmp_path, "one", [[0.0, 1.0], [2.0, 1.0]])
     write_features(tmp_path, "two", [[4.0, 1.0]])
     paths = sorted(tmp_path.glob("*/*"))
-    mean, deviation = data.training_statistics(paths)
+    mean, deviation = preparation.training_statistics(paths)
     np.testing.assert_allclose(mean, [2, 1])
     np.testing.assert_allclose(deviation, [np.sqrt(8 / 3), 0], atol=1e-5)
 
@@ -259,7 +261,7 @@ def test_bad_features_are_named(tmp_path):
     write_features(tmp_path, "one", np.ones((4, 2)))
     write_features(tmp_path, "two", np.full((4, 2), np.nan))
     with pytest.raises(ValueError, match="two.tfrecord: expected finite features"):
-        data.load_store(tmp_path, "training", videos, {}, preparation())
+        data.load_store(tmp_path, "training", videos, {}, prepared_by())
     write_features(tmp_path, "two", np.ones((4, 3)))
     with pytest.raises(ValueError, match="two.tfrecord: expected 2 numbers a frame, received 3"):
-        data.load_store(tmp_path, "training", videos, {}, preparation())
+        data.load_store(tmp_path, "training", videos, {}, prepared_by())
