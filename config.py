@@ -62,6 +62,16 @@ class ExtractorSettings(Section):
     dtype: Literal["float16", "bfloat16", "float32"]
     batch_size: Count
     seed: int
+    runtime: Literal["auto", "tensorflow", "openvino"]
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
+    workers: Count | Literal["auto"]
+    cache_folder: Path | None
+
+    @model_validator(mode="after")
+    def _openvino_has_no_float16(self) -> ExtractorSettings:
+        if self.runtime == "openvino" and self.precision == "float16":
+            raise ValueError("precision float16 is for a GPU with runtime tensorflow. Received: runtime openvino")
+        return self
 
     @model_validator(mode="after")
     def _maps_only_without_pooling(self) -> ExtractorSettings:
@@ -79,6 +89,7 @@ class DataSettings(Section):
     shuffle: bool
     feature_normalization: Literal["none", "train", "video"]
     temporal_difference: Literal["none", "absolute", "signed"]
+    components: tuple[CountOrNone, ...] | None = Field(min_length=1, max_length=2)
     jitter: CountOrNone
     time_scale: float = Field(ge=0, le=1)
     feature_noise: float = Field(ge=0)

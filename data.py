@@ -49,6 +49,20 @@ class FeatureStore:
     def rows(self, video: int) -> slice:
         return slice(self.offsets[video], self.offsets[video + 1])
 
+    def take(self, videos: np.ndarray) -> FeatureStore:
+        """A store of some of the videos, by their numbers, in that order."""
+        rows = np.concatenate([np.arange(self.offsets[video], self.offsets[video + 1]) for video in videos])
+        return FeatureStore(
+            ids=tuple(self.ids[video] for video in videos),
+            features=self.features[rows],
+            labels=self.labels[rows],
+            timestamps=self.timestamps[rows],
+            cuts=self.cuts[rows],
+            offsets=np.concatenate([[0], np.cumsum(np.diff(self.offsets)[videos])]),
+            durations=tuple(self.durations[video] for video in videos),
+            missing=(),
+        )
+
     def boundaries(self, video: int) -> np.ndarray:
         """[T + 1] seconds, see `segments.frame_boundaries`."""
         return segments.frame_boundaries(self.timestamps[self.rows(video)], self.durations[video])

@@ -208,10 +208,27 @@ def run(settings: config.Config) -> int:
 def main(argv: list[str] | None = None) -> int:
     parser = config.make_parser("Predict segments with a trained model and write them in ActivityNet's JSON layout.")
     parser.add_argument("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
+    parser.add_argument("--tune", action="store_true", help="choose the settings of section predict on folds of the "
+                        "training subset and write them to tuned.yml in paths.model_dir")  # fmt: skip
+    parser.add_argument("--folds", type=int, default=4, metavar="N", help="with --tune (default: 4)")
+    parser.add_argument("--group-by", choices=("video", "shot"), default="video", help="with --tune: what a fold keeps "
+                        "together; shot where the same clips recur in several videos (default: video)")  # fmt: skip
     arguments = parser.parse_args(argv)
     if arguments.subset:
         arguments.set.append(f"predict.subset={arguments.subset}")
-    return utils.run_script(lambda: run(config.from_arguments(arguments)), arguments.verbosity)
+
+    def chosen_run() -> int:
+        settings = config.from_arguments(arguments)
+        if not arguments.tune:
+            return run(settings)
+        if arguments.folds < 2:
+            raise ValueError(f"--folds: expected at least 2, received {arguments.folds}")
+        # it trains, and training predicts: imported where it is needed
+        import tuning
+
+        return tuning.run(settings, arguments.folds, arguments.group_by)
+
+    return utils.run_script(chosen_run, arguments.verbosity)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,32 @@
 """Predicted and true class of each frame -> frame accuracy, segmental edit score and F1@{10,25,50}.
 
-The definitions are those of Lea et al. 2017 as Farha and Gall 2019 evaluate (yabufarha/ms-tcn, eval.py).
+The definitions are those of Lea et al. 2017 as Farha and Gall 2019 evaluate (yabufarha/ms-tcn, eval.py). The script
+takes the class scores of a run's frames, or the segments of any predictions in ActivityNet's JSON layout.
 Symbols: T frames of a video, N and M segments (runs of equal class).
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
+import annotations
+import config
+import metrics
 import segments
+import utils
+from annotations import Annotations, Video
 
 OVERLAPS = (0.1, 0.25, 0.5)
+RATE = 15.0  # frames a second at which predictions are compared, as Farha and Gall sample their videos
+
+# video id -> times of its frames [T] seconds, and their predicted classes [T] int
+FrameClasses = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -89,3 +102,180 @@ def _f1(runs: Sequence[tuple], overlap: float) -> float:
         best = np.argmax(tiou, axis=1)
         right += len(np.unique(best[np.max(tiou, axis=1) >= overlap]))
     return 2 * right / (predicted + true) if right else 0.0
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Numbers of the classes at a taxonomy level, background being 0."""
+
+    names: tuple[str, ...]  # background first
+    index: dict[str, int]  # of class names and of annotated labels
+
+    @classmethod
+    def of(cls, annotated: Annotations, level: int) -> Classes:
+        class_of = annotated.class_of(level)
+        names = (annotations.BACKGROUND, *sorted(set(class_of.values())))
+        index = {name: number for number, name in enumerate(names)}
+        # a class wins over a label of the same name
+        return cls(names, {label: index[name] for label, name in class_of.items()} | index)
+
+    def number(self, label: str, source: str) -> int:
+        if label not in self.index:
+            raise ValueError(f"{source}: {label!r} is none of the {len(self.names) - 1} classes of the annotations")
+        return self.index[label]
+
+
+def frames_of_predictions(
+    videos: Sequence[Video], results: metrics.Results, classes: Classes, rate: float = RATE, min_score: float = 0.0
+) -> FrameClasses:
+    """Predicted segments as frame classes: each frame takes the class of the best scored segment that covers it.
+
+    Args:
+      videos: those to label; frame i is at i / rate, up to the video's duration. A video without predictions is
+        left out.
+      results: see `metrics.Results`. A segment is half-open; of equally scored ones the first in the file counts.
+      classes: numbers of the labels.
+      rate: frames a second.
+      min_score: leave weaker segments out, where a detector writes many; every frame that one covers counts.
+
+    Raises:
+      ValueError: a rate of 0 or less, or a label that the annotations do not have.
+    """
+    if not rate > 0:
+        raise ValueError(f"rate: expected frames a second above 0, received {rate}")
+    found = {}
+    for video in videos:
+        if video.id not in results:
+            continue
+        times = np.arange(int(np.ceil(video.duration * rate))) / rate
+        labels = np.full(len(times), segments.BACKGROUND)
+        # sorting is stable, and the best is painted last
+        best_first = sorted(results[video.id], key=lambda entry: -entry["score"])
+        for entry in reversed([entry for entry in best_first if entry["score"] >= min_score]):
+            first, past = np.searchsorted(times, entry["segment"], side="left")
+            labels[first:past] = classes.number(entry["label"], f"results.{video.id}")
+        found[video.id] = times, labels
+    return found
+
+
+def frames_of_scores(videos: Sequence[Video], path: Path, classes: Classes) -> FrameClasses:
+    """The most likely class of each sampled frame, from the scores_<subset>.npz that predictions_json.py writes.
+
+    A frame's time is the middle of the interval that it stands for. Raises ValueError for another file, or classes
+    that the annotations do not have.
+    """
+    if not is_zipfile(path):
+        raise ValueError(f"{path}: expected the scores that predictions_json.py writes")
+    try:
+        with np.load(path) as file:
+            numbers = np.array([classes.number(name, f"{path}: classes") for name in file["classes"].tolist()])
+            found = {}
+            for video in videos:
+                if f"probabilities/{video.id}" in file.files:
+                    labels = numbers[np.argmax(file[f"probabilities/{video.id}"], axis=1)]
+                    boundaries = file[f"boundaries/{video.id}"]
+                    found[video.id] = (boundaries[1:] + boundaries[:-1]) / 2, labels
+            return found
+    except (KeyError, BadZipFile, OSError) as error:
+        raise ValueError(f"{path}: expected the scores that predictions_json.py writes: {error}") from None
+
+
+def evaluate_videos(
+    videos: Sequence[Video], found: FrameClasses, classes: Classes, background: Collection[str] = ()
+) -> Segmentation:
+    """Score the frame classes of a subset's videos; where none were found, all of the video counts as background.
+
+    Args:
+      videos: the annotated videos; the class of a frame inside several segments is that of the shortest.
+      found: predicted classes of frames.
+      classes: numbers of the labels.
+      background: classes, besides background, whose runs are no segments.
+
+    Raises:
+      ValueError: nothing found, or a background class that the annotations do not have.
+    """
+    hidden = {segments.BACKGROUND, *(classes.number(name, "--background") for name in background)}
+    frames = sum(len(times) for times, _ in found.values())
+    if not frames:
+        raise ValueError(f"expected predictions of some of the {len(videos)} videos, received none")
+    # videos that nothing was found in have as many frames a second as the others
+    seconds = sum(video.duration for video in videos if video.id in found)
+    predicted, true = [], []
+    for video in videos:
+        empty = np.arange(round(video.duration * frames / seconds)) * seconds / frames
+        times, labels = found.get(video.id, (empty, np.full(len(empty), segments.BACKGROUND)))
+        spans = np.array([(segment.start, segment.end) for segment in video.labelled_segments()])
+        numbers = np.array([classes.index[segment.label] for segment in video.labelled_segments()], int)
+        true.append(segments.frame_labels(times, spans, numbers))
+        predicted.append(labels)
+    return evaluate_segmentation(predicted, true, background=hidden)
+
+
+def to_json(scored: Segmentation) -> dict:
+    """Shares of 0 to 1."""
+    f1 = {f"{overlap:.2f}": share for overlap, share in scored.f1.items()}
+    return {"accuracy": scored.accuracy, "edit": scored.edit, "F1": f1}
+
+
+def table(scored: Segmentation) -> str:
+    """Two lines for the terminal, in percent."""
+    columns = [("accuracy", scored.accuracy), ("edit", scored.edit)]
+    columns += [(f"F1@{100 * overlap:g}", share) for overlap, share in scored.f1.items()]
+    return "\n".join(
+        ["".join(f"{title:>10}" for title, _ in columns), "".join(f"{100 * share:>10.2f}" for _, share in columns)]
+    )
+
+
+def run(settings: config.Config, arguments: argparse.Namespace) -> None:
+    """Score what the command line names, else what the settings do; write the JSON and print the table."""
+    subset, folder = settings.predict.subset, settings.paths.model_dir
+    annotated = annotations.load(arguments.ground_truth or settings.paths.json_data_path)
+    videos, classes = annotated.subset(subset), Classes.of(annotated, settings.data.taxonomy_level)
+    if not any(video.segments for video in videos):
+        raise ValueError(f"{annotated.source}: subset {subset}: no annotated segments to compare predictions with")
+    scores = folder / f"scores_{subset}.npz"
+    wants_segments = any(value is not None for value in (arguments.predictions, arguments.rate, arguments.min_score))
+    if scores.is_file() and not wants_segments:
+        source, how = scores, "the most likely class of each sampled frame"
+        found = frames_of_scores(videos, scores, classes)
+    else:
+        source = arguments.predictions or folder / f"predictions_{subset}.json"
+        rate = RATE if arguments.rate is None else arguments.rate
+        how = f"the best scored segment at {rate:g} frames a second"
+        results = metrics.load_predictions(source)
+        found = frames_of_predictions(videos, results, classes, rate, arguments.min_score or 0.0)
+    scored = evaluate_videos(videos, found, classes, arguments.background)
+    print(f"{subset}: {len(videos):,} videos annotated, {len(found):,} predicted; values in percent")
+    print(f"{how}, of {source}\n\n{table(scored)}")
+    output = arguments.output or (folder / f"segmentation_{subset}.json" if arguments.predictions is None else None)
+    if output:
+        counts = {"annotated": len(videos), "predicted": len(found), "missing": len(videos) - len(found)}
+        utils.write_json(output, {"subset": subset, "source": how} | to_json(scored) | {"videos": counts})
+        print(f"\n-> {output}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = config.make_parser(
+        "Frame accuracy, edit score and F1@{10,25,50} of predictions, as the papers on action segmentation measure.\n\n"
+        "Where the run has scores_<subset>.npz, each sampled frame has its most likely class; otherwise, and with\n"
+        "--predictions, --rate or --min-score, that of the best scored predicted segment that covers it."
+    )
+    add = parser.add_argument
+    add("--ground-truth", type=Path, metavar="FILE", help="annotations; else paths.json_data_path")
+    add("--predictions", type=Path, metavar="FILE", help="ActivityNet's JSON; else what the run in paths.model_dir has")
+    add("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
+    add("--rate", type=float, metavar="FPS", help=f"frames a second of predicted segments (default: {RATE:g})")
+    add("--min-score", type=float, metavar="SCORE", help="leave weaker predicted segments out")
+    add("--background", nargs="+", default=[], metavar="LABEL", help="classes whose runs are no segments")
+    add("--taxonomy-level", type=int, choices=range(4), help="the same as --set data.taxonomy_level=…")
+    add("--output", type=Path, metavar="FILE", help="JSON; else segmentation_<subset>.json in the run")
+    arguments = parser.parse_args(argv)
+    if arguments.subset:
+        arguments.set.append(f"predict.subset={arguments.subset}")
+    if arguments.taxonomy_level is not None:
+        arguments.set.append(f"data.taxonomy_level={arguments.taxonomy_level}")
+    return utils.run_script(lambda: run(config.from_arguments(arguments), arguments), arguments.verbosity)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -10,6 +10,7 @@ import math
 import shutil
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ import utils
 from feature_records import require_spec
 from training import Training
 from training_log import TrainingLog
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # settings of a run that may change when it is taken up again: they do not touch what was learnt so far
 RESUMABLE = (
@@ -53,8 +57,11 @@ class RunData:
         )
 
 
-def load_data(settings: config.Config) -> RunData:
-    """Read annotations and features. Raises ValueError that names the command to run when a stage has not run yet."""
+def load_data(settings: config.Config, subsets: tuple[str, ...] = ("training", "validation")) -> RunData:
+    """Read annotations and features of the training subset and, where `subsets` has it, of the validation subset.
+
+    Raises ValueError that names the command to run when a stage has not run yet.
+    """
     paths, chosen = settings.paths, settings.data
     spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
     annotated = annotations.load(paths.json_data_path)
@@ -68,23 +75,37 @@ def load_data(settings: config.Config) -> RunData:
             len(left_out), chosen.min_examples, ", ".join(left_out),
         )  # fmt: skip
     training = annotated.subset("training")
-    statistics = {}
-    if chosen.feature_normalization == "train":
-        present, _ = data.present_files(paths.feature_map_folder, "training", training)
-        mean, deviation = preparation.training_statistics(path for _, path in present)
-        statistics = {"mean": mean, "deviation": deviation}
-    prepared = preparation.Preparation(chosen.feature_normalization, chosen.temporal_difference, **statistics)
+    prepared = learn_preparation(paths.feature_map_folder, training, chosen)
 
     def load(subset: str) -> data.FeatureStore:
         return data.load_store(paths.feature_map_folder, subset, annotated.subset(subset), class_index, prepared)
 
     validation = None
-    if any((paths.feature_map_folder / "validation").glob("*.tfrecord")):
+    if "validation" not in subsets:
+        pass
+    elif any((paths.feature_map_folder / "validation").glob("*.tfrecord")):
         validation = load("validation")
     else:
         utils.LOGGER.warning("no features of validation videos: the run is not evaluated, and its last step is kept")
     seconds = segment_seconds(training, class_index, len(classes))
     return RunData(annotated, classes, seconds, spec, prepared, load("training"), validation)
+
+
+def learn_preparation(
+    folder: Path, videos: list[annotations.Video], chosen: config.DataSettings
+) -> preparation.Preparation:
+    """How features are prepared, with what the training features in `folder` say of it."""
+    made = preparation.Preparation(chosen.feature_normalization, chosen.temporal_difference)
+    if chosen.feature_normalization != "train" and chosen.components is None:
+        return made
+    paths = [path for _, path in data.present_files(folder, "training", videos)[0]]
+    if chosen.feature_normalization == "train":
+        mean, deviation = preparation.training_statistics(paths)
+        made = dataclasses.replace(made, mean=mean, deviation=deviation)
+    if chosen.components is not None:
+        projections = preparation.training_projections(paths, made, chosen.components)
+        made = dataclasses.replace(made, projections=projections)
+    return made
 
 
 def segment_seconds(videos: list[annotations.Video], class_index: dict[str, int], classes: int) -> np.ndarray:
@@ -126,15 +147,22 @@ def validation_map(run_data: RunData, results: dict, chosen: config.DataSettings
     return {"average_mAP": scored.average_mAP, "mAP_0.50": float(scored.mAP[0])}
 
 
+def training_batches(store: data.FeatureStore, settings: config.Config, seen: int = 0) -> tf.data.Dataset:
+    """Batches of training windows, of all epochs, from the one after `seen` windows on; see `data.input_fn`."""
+    chosen = settings.data
+    windows = data.store_windows(store.offsets, chosen.max_frames, chosen.window_stride)
+    order = data.EpochOrder(settings.train.seed, settings.train.num_epochs, chosen.shuffle, seen)
+    changes = data.Augmentation(chosen.jitter, chosen.time_scale, chosen.feature_noise, chosen.feature_shift)
+    # what changes nothing costs nothing
+    augmentation = changes if changes != data.Augmentation() else None
+    return data.input_fn(store, windows, chosen.max_frames, chosen.batch_size, order, augmentation)
+
+
 def train(training: Training, run_data: RunData, settings: config.Config, log: TrainingLog) -> None:
     """Step until `max_steps` or `num_epochs`; save, evaluate and log when it is time."""
     chosen = settings.train
-    windows = data.store_windows(run_data.training.offsets, settings.data.max_frames, settings.data.window_stride)
     seen = training.step * settings.data.batch_size
-    order = data.EpochOrder(chosen.seed, chosen.num_epochs, settings.data.shuffle, seen)
-    batches = data.input_fn(
-        run_data.training, windows, settings.data.max_frames, settings.data.batch_size, order, augmentation(settings)
-    )
+    batches = training_batches(run_data.training, settings, seen)
     saved = step = training.step
     for batch in batches.take(max(chosen.max_steps - step, 0)):
         loss = float(training.train_step(batch))
@@ -169,13 +197,6 @@ def class_weights(labels: np.ndarray, classes: int, chosen: config.TrainSettings
     weights *= frames.sum() / max(np.sum(weights * frames), 1e-12)
     weights[segments.BACKGROUND] *= chosen.weight_factor
     return weights.astype(np.float32)
-
-
-def augmentation(settings: config.Config) -> data.Augmentation | None:
-    """How training windows are changed; None where the settings change nothing."""
-    chosen = settings.data
-    made = data.Augmentation(chosen.jitter, chosen.time_scale, chosen.feature_noise, chosen.feature_shift)
-    return made if made != data.Augmentation() else None
 
 
 def _train_values(training: Training) -> dict[str, float]:

@@ -1,11 +1,22 @@
 """Frame accuracy, edit score and F1 against hand-computed numbers and a plain Levenshtein distance."""
 
+import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from segmentation_metrics import edit_score, evaluate_segmentation
+import segmentation_metrics
+from annotations import Annotations, Segment, Video
+from segmentation_metrics import (
+    Classes,
+    edit_score,
+    evaluate_segmentation,
+    evaluate_videos,
+    frames_of_predictions,
+    frames_of_scores,
+)
 
 
 def score(predicted, true, **more):
@@ -102,3 +113,152 @@ def test_edit_equals_the_definition():
 def test_what_cannot_be_compared(predicted, true, message):
     with pytest.raises(ValueError, match=message):
         evaluate_segmentation(predicted, true)
+
+
+VIDEOS = [
+    Video("v", "validation", 4.0, "", (Segment(1.0, 3.0, "b"),)),
+    Video("w", "validation", 2.0, "", (Segment(0.0, 2.0, "a"),)),
+]
+CLASSES = Classes.of(Annotations("", {video.id: video for video in VIDEOS}, (), Path("truth.json")), 3)
+
+
+def prediction(start, end, label, score):
+    return {"segment": [start, end], "label": label, "score": score}
+
+
+def test_classes_are_numbered_by_name_after_background():
+    assert CLASSES.names == ("background", "a", "b")
+    assert [CLASSES.number(name, "") for name in CLASSES.names] == [0, 1, 2]
+
+
+def test_a_frame_has_the_class_of_the_best_segment_that_covers_it():
+    results = {"v": [prediction(0, 3, "a", 0.5), prediction(1, 2, "b", 0.9), prediction(1.5, 4, "b", 0.4)]}
+    found = frames_of_predictions(VIDEOS, results, CLASSES, rate=2)
+    assert list(found) == ["v"]
+    times, labels = found["v"]
+    assert times.tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5]
+    # half-open: the frame at 2 s is no longer in [1, 2), the one at 3 s in [1.5, 4) alone
+    assert labels.tolist() == [1, 1, 2, 2, 1, 1, 2, 2]
+    assert frames_of_predictions(VIDEOS, results, CLASSES, 2, min_score=0.6)["v"][1].tolist() == [
+        0,
+        0,
+        2,
+        2,
+        0,
+        0,
+        0,
+        0,
+    ]
+
+
+def test_of_equally_scored_segments_the_first_counts():
+    results = {"w": [prediction(0, 2, "b", 0.5), prediction(0, 2, "a", 0.5)]}
+    assert frames_of_predictions(VIDEOS, results, CLASSES, rate=1)["w"][1].tolist() == [2, 2]
+
+
+def test_no_segments_are_background():
+    assert frames_of_predictions(VIDEOS, {"w": []}, CLASSES, rate=2)["w"][1].tolist() == [0, 0, 0, 0]
+
+
+def test_videos_that_lack_predictions_count_as_background():
+    found = frames_of_predictions(VIDEOS, {"v": [prediction(1, 3, "b", 1)]}, CLASSES, rate=2)
+    scored = evaluate_videos(VIDEOS, found, CLASSES)
+    # v: 8 right; w: 4 frames, all of class a
+    assert scored.accuracy == pytest.approx(8 / 12)
+    assert scored.edit == 0.5
+    assert scored.f1[0.5] == pytest.approx(2 * 1 / (1 + 2))
+    with pytest.raises(ValueError, match="expected predictions of some of the 2 videos, received none"):
+        evaluate_videos(VIDEOS, {}, CLASSES)
+
+
+def test_a_class_can_count_as_background():
+    found = frames_of_predictions(VIDEOS, {"v": [prediction(1, 3, "b", 1)], "w": []}, CLASSES, rate=2)
+    scored = evaluate_videos(VIDEOS, found, CLASSES, background=["a"])
+    assert (scored.accuracy, scored.edit, scored.f1[0.5]) == (pytest.approx(8 / 12), 1.0, 1.0)
+    with pytest.raises(ValueError, match="--background: 'z' is none of the 2 classes"):
+        evaluate_videos(VIDEOS, found, CLASSES, background=["z"])
+
+
+def write_scores(path, classes=("background", "b", "a")):
+    # in another order than the annotations' classes; frames at 0.5, 1.5, 2.5 and 3.5 s
+    scores = np.array([[0.9, 0.1, 0], [0.1, 0.9, 0], [0.1, 0.2, 0.7], [0.5, 0.4, 0.1]], np.float16)
+    np.savez(path, **{"classes": np.array(classes), "probabilities/v": scores, "boundaries/v": np.arange(5.0)})
+    return path
+
+
+def test_most_likely_class_of_each_frame(tmp_path):
+    found = frames_of_scores(VIDEOS, write_scores(tmp_path / "scores.npz"), CLASSES)
+    assert list(found) == ["v"]
+    assert found["v"][0].tolist() == [0.5, 1.5, 2.5, 3.5]
+    assert found["v"][1].tolist() == [0, 2, 1, 0]
+    # w: 2 s at the same rate, 1 frame a second
+    assert evaluate_videos(VIDEOS, found, CLASSES).accuracy == pytest.approx(3 / 6)
+
+
+def test_scores_that_do_not_fit(tmp_path):
+    with pytest.raises(ValueError, match="scores.npz: classes: 'z' is none of the 2 classes of the annotations"):
+        frames_of_scores(VIDEOS, write_scores(tmp_path / "scores.npz", ("background", "z", "a")), CLASSES)
+    np.savez(tmp_path / "other.npz", a=np.zeros(1))
+    (tmp_path / "text.npz").write_text("no scores")
+    for name in ("other.npz", "text.npz"):
+        with pytest.raises(ValueError, match=f"{name}: expected the scores that predictions_json.py writes"):
+            frames_of_scores(VIDEOS, tmp_path / name, CLASSES)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """An annotation file, a run folder with predictions, and the options that name them."""
+    database = {
+        video.id: {
+            "subset": "validation",
+            "duration": video.duration,
+            "annotations": [{"segment": [s.start, s.end], "label": s.label} for s in video.segments],
+        }
+        for video in VIDEOS
+    }
+    (tmp_path / "truth.json").write_text(json.dumps({"database": database}))
+    (tmp_path / "run").mkdir()
+    results = {"v": [prediction(1, 3, "b", 0.9)], "w": [prediction(0, 2, "a", 0.2)]}
+    (tmp_path / "run/predictions_validation.json").write_text(json.dumps({"results": results}))
+    paths = {"data_dir": tmp_path, "json_data_path": "truth.json", "model_dir": "run"}
+    return tmp_path, [word for key, value in paths.items() for word in ("--set", f"paths.{key}={value}")]
+
+
+def test_command_scores_segments_then_the_scores_of_frames(files, capsys):
+    folder, options = files
+    assert segmentation_metrics.main(options) == 0
+    assert "best scored segment at 15 frames a second" in capsys.readouterr().out
+    written = json.loads((folder / "run/segmentation_validation.json").read_text())
+    assert (written["accuracy"], written["edit"], written["F1"]["0.50"]) == (1, 1, 1)
+    write_scores(folder / "run/scores_validation.npz")
+    assert segmentation_metrics.main(options) == 0
+    assert "most likely class of each sampled frame" in capsys.readouterr().out
+    written = json.loads((folder / "run/segmentation_validation.json").read_text())
+    assert (written["accuracy"], written["videos"]["missing"]) == (0.5, 1)
+    assert segmentation_metrics.main([*options, "--min-score", "0.5"]) == 0
+    written = json.loads((folder / "run/segmentation_validation.json").read_text())
+    assert written["accuracy"] == pytest.approx(4 / 6)
+
+
+def test_command_takes_any_files(files):
+    folder, _ = files
+    command = ["--ground-truth", str(folder / "truth.json"), "--subset", "validation", "--rate", "2"]
+    command += ["--predictions", str(folder / "run/predictions_validation.json"), "--background", "a", "b"]
+    assert segmentation_metrics.main([*command, "--output", str(folder / "scored.json")]) == 0
+    written = json.loads((folder / "scored.json").read_text())
+    assert (written["accuracy"], written["F1"]["0.50"]) == (1, 0)
+    assert not (folder / "run/segmentation_validation.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--subset", "testing"], "subset testing: no annotated segments"),
+        (["--rate", "-1"], "rate: expected frames a second above 0, received -1"),
+        (["--predictions", "none.json"], "none.json: no such file"),
+        (["--background", "z"], "--background: 'z' is none of the 2 classes"),
+    ],
+)
+def test_command_says_what_is_wrong(files, more, message, capsys):
+    assert segmentation_metrics.main([*files[1], *more]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,295 @@
+"""Predictions and annotations in ActivityNet's JSON layout -> what kinds of errors there are, as JSON and a table.
+
+After Alwassel, Caba Heilbron, Escorcia and Ghanem, "Diagnosing Error in Temporal Action Detectors" (DETAD, ECCV 2018).
+Symbols: N predictions, M annotated segments, K classes, G annotated segments of a class.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import annotations
+import config
+import detection_metrics
+import metrics
+import segments
+import utils
+from annotations import Annotations
+
+KINDS = ("true positive", "double detection", "wrong label", "localization", "confusion", "background")
+LOWEST_TIOU = 0.1  # what overlaps no segment by this much is a background error
+GROUPS = 10  # of G predictions of each class, best first; the rest is not analysed
+SIZES = ("XS", "S", "M", "L", "XL")
+# upper ends of DETAD's bins, which belong to the bin: seconds, share of the video, segments of the class in the video
+BINS = {
+    "activitynet": {"length": (30, 60, 120, 180), "coverage": (0.2, 0.4, 0.6, 0.8), "instances": (1, 4, 8)},
+    "thumos14": {"length": (3, 6, 12, 18), "coverage": (0.02, 0.04, 0.06, 0.08), "instances": (1, 40, 80)},
+}
+
+
+def analyse(
+    annotated: Annotations,
+    results: metrics.Results,
+    subset: str,
+    taxonomy_level: int = annotations.LEAF_LEVEL,
+    threshold: float = 0.5,
+    bins: str = "activitynet",
+) -> dict:
+    """What is wrong with the predictions of a subset, at one tIoU threshold.
+
+    Of each class the best 10 G predictions are analysed, G being its number of annotated segments. Right is what takes
+    a segment in the matching of `detection_metrics.average_precision`. What is not right is named, as in DETAD, by the
+    tIoU with the segment of any class that it overlaps most (of equal ones, one of its own class):
+
+    - double detection: tIoU >= threshold, its own class: a better scored prediction has the segment
+    - wrong label: tIoU >= threshold, another class
+    - localization: LOWEST_TIOU <= tIoU < threshold, its own class
+    - confusion: LOWEST_TIOU <= tIoU < threshold, another class
+    - background: tIoU < LOWEST_TIOU
+
+    Where DETAD normalises precision by the mean number of segments a class, the mAP here is the plain one, and a
+    segment is missed when none of those predictions takes it.
+
+    Args:
+      annotated: the ground truth.
+      results: predictions, see `metrics.Results`. Those of labels that the subset lacks are left out and counted.
+      subset: training, validation or testing.
+      taxonomy_level: 0 to 3, of the classes.
+      threshold: tIoU from which a prediction can be right, above LOWEST_TIOU.
+      bins: activitynet or thumos14 (short actions in long videos): DETAD's bins of the missed segments.
+
+    Returns:
+      JSON values; shares are 0 to 1. `profile` counts the kinds in each tenth: the predictions of rank (n - 1) G to n G
+      of their class. `gain` is what the mAP wins when all errors of a kind are taken away. `misses` counts the segments
+      and the missed ones by length in seconds, by coverage (length / the video's duration) and by the number of
+      instances (segments of the class in the video), each bin with the range (`above`, `to`] of its values.
+
+    Raises:
+      ValueError: a threshold or bins that cannot be, a subset without annotated segments, a prediction that cannot be
+        read.
+    """
+    if not LOWEST_TIOU < threshold <= 1:
+        raise ValueError(f"tIoU threshold: expected above {LOWEST_TIOU} and at most 1, received {threshold}")
+    if bins not in BINS:
+        raise ValueError(f"bins: expected one of {', '.join(BINS)}, received {bins!r}")
+    truth, predicted, classes, ignored = _columns(annotated, results, subset, taxonomy_level)
+    positives = np.bincount(truth.classes, minlength=len(classes))
+    tenth = _ranks(predicted.classes) // positives[predicted.classes]
+    best = np.flatnonzero(tenth < GROUPS)
+    chosen = detection_metrics.Instances(predicted.videos[best], predicted.classes[best], predicted.spans[best])
+    taken = _matches(truth, chosen, threshold, len(classes))
+    kinds = np.where(taken >= 0, 0, _error_kinds(truth, chosen, threshold))
+    counts = np.zeros((GROUPS, len(KINDS)), np.int64)
+    np.add.at(counts, (tenth[best], kinds), 1)
+    durations = np.array([video.duration for video in annotated.subset(subset)])
+    return {
+        "subset": subset,
+        "tiou": threshold,
+        "lowest_tiou": LOWEST_TIOU,
+        "classes": len(classes),
+        "segments": len(truth.videos),
+        "predictions": len(predicted.videos),
+        "analysed_predictions": len(best),
+        "ignored_predictions": ignored,
+        "profile": [dict(zip(KINDS, row, strict=True)) for row in counts.tolist()],
+        **_gains(chosen.classes, kinds, positives),
+        "misses": {"bins": bins, **_misses(truth, taken, durations, len(classes), BINS[bins])},
+    }
+
+
+def precision_recall(
+    annotated: Annotations,
+    results: metrics.Results,
+    subset: str,
+    taxonomy_level: int = annotations.LEAF_LEVEL,
+    threshold: float = 0.5,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Class -> recall [n] and precision [n] after each of its predictions, best first; arguments as in `analyse`."""
+    truth, predicted, classes, _ = _columns(annotated, results, subset, taxonomy_level)
+    right = _matches(truth, predicted, threshold, len(classes)) >= 0
+    curves = {}
+    for number, name in enumerate(classes):
+        hits = np.cumsum(right[predicted.classes == number])
+        curves[name] = hits / np.sum(truth.classes == number), hits / np.arange(1, len(hits) + 1)
+    return curves
+
+
+def _columns(
+    annotated: Annotations, results: metrics.Results, subset: str, level: int
+) -> tuple[detection_metrics.Instances, detection_metrics.Instances, tuple[str, ...], int]:
+    """Truth, predictions best first, class names, and the number of predictions of other labels."""
+    videos, class_of = annotated.subset(subset), annotated.class_of(level)
+    truth = {v.id: [annotations.Segment(s.start, s.end, class_of[s.label]) for s in v.segments] for v in videos}
+    classes = metrics._classes(truth, f"{annotated.source}: subset {subset}")
+    index = {name: number for number, name in enumerate(classes)}
+    # predictions may name the annotated labels; a class wins over a label of the same name
+    index = {label: index[name] for label, name in class_of.items() if name in index} | index
+    true, predicted, ignored = metrics._columns(truth, results, index, True)
+    return true, predicted, classes, ignored
+
+
+def _ranks(groups: np.ndarray) -> np.ndarray:
+    """[N] int: how many before this one, best first, are of the same group."""
+    order = np.argsort(groups, kind="stable")
+    ranks = np.empty(len(groups), np.int64)
+    ranks[order] = np.arange(len(groups)) - np.searchsorted(groups[order], groups[order])
+    return ranks
+
+
+def _tiou(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """[N, M]; 0 / 0, both without length, is infinite: above any threshold, as the official evaluation has it."""
+    return np.nan_to_num(segments.tiou(predicted, true), nan=np.inf)
+
+
+def _matches(
+    truth: detection_metrics.Instances, predicted: detection_metrics.Instances, threshold: float, num_classes: int
+) -> np.ndarray:
+    """[N] int: the segment that each prediction takes, or -1, as `detection_metrics.average_precision` matches."""
+    taken = np.full(len(predicted.videos), -1)
+    for rows, truths in detection_metrics._groups(predicted.keys(num_classes), truth.keys(num_classes)):
+        overlap = _tiou(predicted.spans[rows], truth.spans[truths])
+        for row in np.flatnonzero((overlap >= threshold).any(axis=1)):
+            # the last of equally overlapping ones is taken first
+            best = overlap.shape[1] - 1 - np.argmax(overlap[row, ::-1])
+            if overlap[row, best] >= threshold:
+                taken[rows[row]] = truths[best]
+                overlap[:, best] = -1
+    return taken
+
+
+def _error_kinds(
+    truth: detection_metrics.Instances, predicted: detection_metrics.Instances, threshold: float
+) -> np.ndarray:
+    """[N] int: what each prediction is called, as a place in KINDS, if it is wrong; see `analyse`."""
+    most, own = np.zeros(len(predicted.videos)), np.zeros(len(predicted.videos), bool)
+    for rows, truths in detection_metrics._groups(predicted.videos, truth.videos):
+        if len(rows):
+            overlap = _tiou(predicted.spans[rows], truth.spans[truths])
+            most[rows] = overlap.max(axis=1)
+            same_class = predicted.classes[rows][:, None] == truth.classes[truths]
+            own[rows] = ((overlap == most[rows][:, None]) & same_class).any(axis=1)
+    double, wrong, localization, confusion, background = range(1, len(KINDS))
+    return np.select(
+        [most < LOWEST_TIOU, most < threshold],
+        [background, np.where(own, localization, confusion)],
+        np.where(own, double, wrong),
+    )
+
+
+def _gains(classes: np.ndarray, kinds: np.ndarray, positives: np.ndarray) -> dict:
+    """The mAP, and what it wins without the errors of each kind: [N] and [N] int, best first, [K] -> JSON values."""
+
+    def mean_average_precision(kept: np.ndarray) -> float:
+        return float(detection_metrics._areas(classes[kept], kinds[kept, None] == 0, positives).mean())
+
+    all_of_them = mean_average_precision(np.full(len(kinds), True))
+    errors = enumerate(KINDS[1:], start=1)
+    gain = {name: mean_average_precision(kinds != kind) - all_of_them for kind, name in errors}
+    return {"mAP": all_of_them, "gain": gain}
+
+
+def _misses(
+    truth: detection_metrics.Instances, taken: np.ndarray, durations: np.ndarray, num_classes: int, bins: dict
+) -> dict:
+    """Segments and missed segments, in all and by bin: see `analyse`; durations [videos] seconds -> JSON values."""
+    missed = np.ones(len(truth.videos), bool)
+    missed[taken[taken >= 0]] = False
+    lengths = np.ptp(truth.spans, axis=1)
+    # a segment in a video of no length covers all of it
+    coverage = np.divide(lengths, durations[truth.videos], out=np.ones_like(lengths), where=durations[truth.videos] > 0)
+    _, place, sizes = np.unique(truth.keys(num_classes), return_inverse=True, return_counts=True)
+    values = {"length": lengths, "coverage": coverage, "instances": sizes[place]}
+    return {"missed": int(missed.sum())} | {name: _binned(values[name], missed, bins[name]) for name in values}
+
+
+def _binned(values: np.ndarray, missed: np.ndarray, ends: Sequence[float]) -> list[dict]:
+    """Counts of all and of the missed [M] values in each bin; the last bin has no end (null)."""
+    place = np.searchsorted(ends, values, side="left")
+    counts = np.stack([np.bincount(place[kept], minlength=len(ends) + 1) for kept in (slice(None), missed)], axis=1)
+    edges = zip((0, *ends), (*ends, None), counts.tolist(), strict=True)
+    return [
+        {"size": size, "above": above, "to": to, "segments": number, "missed": lost}
+        for size, (above, to, (number, lost)) in zip(SIZES, edges, strict=False)
+    ]
+
+
+def table(analysis: dict) -> str:
+    """Aligned lines for the terminal, in percent."""
+    total, ignored = analysis["segments"], analysis["ignored_predictions"]
+    tenths = [counts for counts in analysis["profile"] if any(counts.values())]
+    lines = [
+        f"{analysis['subset']}: {total:,} segments of {analysis['classes']} classes; "
+        f"{analysis['analysed_predictions']:,} of {analysis['predictions']:,} predictions: "
+        f"the best {GROUPS} G of each class, which has G segments"
+        + (f"; {ignored:,} of other labels ignored" if ignored else ""),
+        f"mAP@{analysis['tiou']:g} {100 * analysis['mAP']:.2f}; values in percent; gain: of mAP without these errors",
+        "",
+        f"{'predictions to rank':<20}" + "".join(f"{f'{n} G':>7}" for n in range(1, len(tenths) + 1)) + f"{'gain':>9}",
+        f"{'number':<20}" + "".join(f"{sum(counts.values()):>7,}" for counts in tenths),
+    ]
+    for kind in KINDS:
+        shares = "".join(f"{_percent(counts[kind], sum(counts.values())):>7}" for counts in tenths)
+        gain = f"{100 * analysis['gain'][kind]:>+9.2f}" if kind in analysis["gain"] else ""
+        lines.append(f"{kind:<20}{shares}{gain}")
+    misses = analysis["misses"]
+    lines += ["", f"missed: {misses['missed']:,} of {total:,} segments, {_percent(misses['missed'], total)} %"]
+    for name in BINS[misses["bins"]]:
+        heads = [f"{size['size']} {bin_range(name, size)}" for size in misses[name]]
+        cells = [f"{_percent(size['missed'], size['segments'])} of {size['segments']:,}" for size in misses[name]]
+        lines += [f"{name:<11}" + "".join(f"{head:>16}" for head in heads)]
+        lines += [f"{'':<11}" + "".join(f"{cell:>16}" for cell in cells)]
+    return "\n".join(lines)
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f}" if whole else "-"
+
+
+def bin_range(name: str, size: dict) -> str:
+    """The values of a bin of `misses`, in words."""
+    values = f"> {size['above']:g}" if size["to"] is None else f"to {size['to']:g}"
+    return f"{values} s" if name == "length" else values
+
+
+def run(settings: config.Config, arguments: argparse.Namespace) -> None:
+    """Analyse what the command line names, else what the settings do; write the JSON and print the table."""
+    subset, folder = settings.predict.subset, settings.paths.model_dir
+    path = arguments.predictions or folder / f"predictions_{subset}.json"
+    if arguments.predictions is None and not path.is_file():
+        raise ValueError(f"{path}: no such file: run `python predictions_json.py` first, or give --predictions FILE")
+    annotated = annotations.load(arguments.ground_truth or settings.paths.json_data_path)
+    results = metrics.load_predictions(path)
+    analysis = analyse(annotated, results, subset, settings.data.taxonomy_level, arguments.tiou, arguments.bins)
+    print(table(analysis))
+    output = arguments.output or (folder / f"errors_{subset}.json" if arguments.predictions is None else None)
+    if output:
+        utils.write_json(output, analysis)
+        print(f"\n-> {output}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = config.make_parser(
+        "What kinds of errors predictions in ActivityNet's JSON layout have, and which segments they miss (DETAD)."
+    )
+    add = parser.add_argument
+    add("--ground-truth", type=Path, metavar="FILE", help="annotations; else paths.json_data_path")
+    add("--predictions", type=Path, metavar="FILE", help="else predictions_<subset>.json in paths.model_dir")
+    add("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
+    add("--tiou", type=float, default=0.5, help="overlap from which a prediction can be right (default: 0.5)")
+    add("--bins", choices=tuple(BINS), default="activitynet", help="bins of lengths; thumos14: short actions")
+    add("--taxonomy-level", type=int, choices=range(4), help="the same as --set data.taxonomy_level=…")
+    add("--output", type=Path, metavar="FILE", help="JSON; else errors_<subset>.json beside the run's predictions")
+    arguments = parser.parse_args(argv)
+    if arguments.subset:
+        arguments.set.append(f"predict.subset={arguments.subset}")
+    if arguments.taxonomy_level is not None:
+        arguments.set.append(f"data.taxonomy_level={arguments.taxonomy_level}")
+    return utils.run_script(lambda: run(config.from_arguments(arguments), arguments), arguments.verbosity)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,204 @@
+"""Training features + annotations -> decoding settings chosen on grouped folds of the training subset.
+
+Each frame is scored by a model that has seen neither it nor a copy of it; the settings are those whose segments are
+best for these scores. Reached as `python predictions_json.py --tune`. Symbols: N frames of all videos, K classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+import yaml
+from tqdm import tqdm
+
+import config
+import data
+import metrics
+import predictions_json
+import preparation
+import segmentation_metrics
+import trainer
+import utils
+from feature_records import feature_file, read_features
+
+# shots whose mean features are closer than this cosine show the same thing
+SAME_SHOT = 0.93
+MOST_VIDEOS = 500  # that settings are searched on; more change nothing but the time
+SMALLEST_GAIN = 0.001  # of average mAP, that a change of a setting must bring
+LEVELS = (
+    (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+    (0.01, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+)
+# one setting, or a few that belong together, at a time; what matters most first
+SEARCHED = (
+    [{"smoothing": value, "smoothing_filter": "gaussian"} for value in (0.0, 0.15, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5)]
+    + [{"smoothing": value, "smoothing_filter": "median"} for value in (0.5, 1.0, 2.0)],
+    [{"max_shots": value} for value in (0, 1, 2, 4, 8)],
+    [{"shot_smoothing": value} for value in (0.0, 0.5, 0.8, 1.0)],
+    [{"contrast": value} for value in (0.0, 0.25, 0.5, 0.75, 1.0)],
+    [{"context": value} for value in (0.1, 0.25, 0.5, 1.0)],
+    [{"nms": "soft", "nms_tiou": value} for value in (0.1, 0.25, 0.5, 1.0)]
+    + [{"nms": "hard", "nms_tiou": value} for value in (0.2, 0.4, 0.6)],
+    [{"thresholds": levels} for levels in LEVELS],
+    [{"min_seconds_quantile": value} for value in (0.0, 0.01, 0.05, 0.1, 0.2)],
+    [{"min_seconds": value} for value in (0.0, 0.4, 0.8, 1.2, 1.6, 2.0, 3.0)],
+    [{"gap_seconds": value} for value in (0.0, 0.5, 1.0, 2.0, 4.0)],
+    [{"video_labels": value, "video_pooling": share} for value in (1, 2, 3, 5) for share in (1.0, 0.3)]
+    + [{"video_labels": 0, "video_pooling": 1.0}],
+)
+
+
+def recurring_shots(paths: list[Path]) -> np.ndarray:
+    """The group [N] int of each frame: frames of one shot share it, and so do shots that show the same thing.
+
+    Args:
+      paths: the feature files of the videos, in the order of their frames.
+    """
+    shots, means = [], []
+    count = 0
+    for video in read_features(paths):
+        features = np.asarray(video.features, np.float32).reshape(len(video.features), -1)
+        shot = np.cumsum(preparation.shot_cuts(features))
+        for number in range(shot[-1] + 1):
+            mean = features[shot == number].mean(axis=0)
+            means.append(mean / max(np.linalg.norm(mean), 1e-12))
+        shots.append(count + shot)
+        count += shot[-1] + 1
+    means = np.stack(means)
+    parents = np.arange(count)
+    for number in range(1, count):
+        # the group of every earlier shot that is like this one becomes this one's
+        alike = np.unique(parents[:number][means[:number] @ means[number] > SAME_SHOT])
+        parents[np.isin(parents, alike)] = number
+    return parents[np.concatenate(shots)]
+
+
+def split(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold [N] int of each frame: whole groups [N], drawn by `seed`, into folds of nearly as many frames.
+
+    Raises ValueError when there are fewer groups than folds.
+    """
+    names, index, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) < folds:
+        raise ValueError(f"--folds: expected at most {len(names)}, the number of groups, received {folds}")
+    order = np.random.default_rng(seed).permutation(len(names))
+    fold_of, frames = np.empty(len(names), np.int64), np.zeros(folds, np.int64)
+    for group in order[np.argsort(-sizes[order], kind="stable")]:
+        fold_of[group] = np.argmin(frames)
+        frames[fold_of[group]] += sizes[group]
+    return fold_of[index]
+
+
+def train_and_score(settings: config.Config, run_data: trainer.RunData, labels: np.ndarray) -> list[np.ndarray]:
+    """Train on the training videos with other labels [N], and score all their frames: [T, K] for each video."""
+    from training import Training
+
+    utils.seed_everything(settings.train.seed, True)
+    store = dataclasses.replace(run_data.training, labels=labels)
+    weights = trainer.class_weights(labels, len(run_data.classes), settings.train)
+    training = Training(settings, store.features.shape[1], weights)
+    for batch in trainer.training_batches(store, settings).take(settings.train.max_steps):
+        training.train_step(batch)
+    chosen = settings.predict.window_stride
+    with training.averaged():
+        return predictions_json.frame_scores(store, training.classify, settings.data.max_frames, chosen)
+
+
+def out_of_fold_scores(settings: config.Config, run_data: trainer.RunData, fold_of: np.ndarray) -> list[np.ndarray]:
+    """Class probabilities [T, K] of each training video, each frame's from the model of the fold [N] that it is in."""
+    store = run_data.training
+    total: np.ndarray | None = None
+    for fold in tqdm(range(fold_of.max() + 1), "folds", unit="fold", disable=None):
+        held_out = fold_of == fold
+        scores = np.concatenate(
+            train_and_score(settings, run_data, np.where(held_out, data.IGNORED, store.labels).astype(np.int32))
+        )
+        total = np.zeros_like(scores) if total is None else total
+        total[held_out] = scores[held_out]
+    return [total[store.rows(video)] for video in range(len(store.ids))]
+
+
+class Search:
+    """Tries decoding settings on scores of the training videos; `log` keeps what each trial gave."""
+
+    def __init__(self, run_data: trainer.RunData, scores: list[np.ndarray], level: int):
+        store = run_data.training
+        videos = np.sort(np.random.default_rng(0).permutation(len(store.ids))[:MOST_VIDEOS])
+        self._store, self._scores = store.take(videos), [scores[video] for video in videos]
+        self._model = run_data.model(None)
+        chosen = set(self._store.ids)
+        subset = {name: video for name, video in run_data.annotated.videos.items() if name in chosen}
+        self._annotated = dataclasses.replace(run_data.annotated, videos=subset)
+        self._level = level
+        self.log: list[dict] = []
+
+    def average_map(self, settings: config.PredictSettings) -> float:
+        results = predictions_json.predict(self._store, self._scores, self._model, settings)
+        scored = metrics.evaluate(
+            self._annotated, results, "training", taxonomy_level=self._level, ignore_unknown_labels=True
+        )
+        return scored.average_mAP
+
+    def best(self, settings: config.PredictSettings) -> tuple[config.PredictSettings, float]:
+        """Change one setting at a time for the better, twice over all; returns the settings and their average mAP."""
+        score = self.average_map(settings)
+        for changes in tqdm(SEARCHED * 2, "settings", unit="setting", disable=None):
+            best, best_score = settings, score
+            for change in changes:
+                candidate = settings.model_copy(update=change)
+                if candidate in (settings, best):
+                    continue
+                value = self.average_map(candidate)
+                self.log.append({"average_mAP": value} | change)
+                if value > max(best_score, score + SMALLEST_GAIN):
+                    best, best_score = candidate, value
+            settings, score = best, best_score
+        return settings, score
+
+
+def frame_groups(settings: config.Config, store: data.FeatureStore, group_by: str) -> np.ndarray:
+    """The group [N] of each frame of the training subset: its video's, or its recurring shot's."""
+    if group_by == "shot":
+        folder = settings.paths.feature_map_folder
+        return recurring_shots([feature_file(folder, "training", name) for name in store.ids])
+    return np.repeat(np.arange(len(store.ids)), np.diff(store.offsets))
+
+
+def run(settings: config.Config, folds: int, group_by: str) -> int:
+    """Choose the settings of section `predict`; write them to tuned.yml, and all trials to tuning.json."""
+    utils.start_tensorflow()
+    started = time.monotonic()
+    run_data = trainer.load_data(settings, ("training",))
+    store = run_data.training
+    groups = frame_groups(settings, store, group_by)
+    fold_of = split(groups, folds, settings.train.seed)
+    scores = out_of_fold_scores(settings, run_data, fold_of)
+    predicted = [np.argmax(values, axis=1) for values in scores]
+    true = [store.labels[store.rows(video)] for video in range(len(store.ids))]
+    accuracy = segmentation_metrics.evaluate_segmentation(predicted, true).accuracy
+    search = Search(run_data, scores, settings.data.taxonomy_level)
+    before = search.average_map(settings.predict)
+    chosen, after = search.best(settings.predict)
+    tuned = settings.model_copy(update={"predict": chosen})
+    folder = settings.paths.model_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    utils.write_text(folder / "tuned.yml", tuned.to_yaml())
+    utils.write_json(folder / "tuning.json", {
+        "folds": folds, "group_by": group_by, "groups": len(np.unique(groups)), "frame_accuracy": accuracy,
+        "average_mAP": {"before": before, "tuned": after}, "trials": search.log,
+    })  # fmt: skip
+    changes = {
+        name: value for name, value in chosen.model_dump(mode="json").items()
+        if value != settings.predict.model_dump(mode="json")[name]
+    }  # fmt: skip
+    print(
+        f"{folds} folds of {len(np.unique(groups))} groups, {len(search.log)} trials, {time.monotonic() - started:.0f} s\n"
+        f"training videos, out of fold: frame accuracy {accuracy:.4f}, average mAP {before:.4f} -> {after:.4f}\n"
+        f"{yaml.safe_dump({'predict': changes}, sort_keys=False) if changes else 'nothing better was found'}"
+        f"-> {folder / 'tuned.yml'} (use it with -c), tuning.json"
+    )
+    return 0
