@@ -23,7 +23,10 @@ demo: setup  ## every stage on the embedded sample set -> runs/demo
 	$(RUN) trainer.py $(SAMPLE)
 	$(RUN) predictions_json.py $(SAMPLE) --subset testing
 	$(RUN) metrics.py $(SAMPLE) --subset testing
+	$(RUN) report.py $(SAMPLE) --subset testing
 	@echo "made: data/sample (videos, annotations, features) and runs/demo (model, predictions, metrics, logs)"
+	@echo "open: runs/demo/report.html"
+	@echo "next: $(RUN) localize.py data/sample/videos/testing/sample_testing_00.mp4"
 
 test: setup  ## the tests, in minutes
 	$(RUN) -m pytest -m "not slow"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
@@ -23,6 +24,9 @@ import segmentation_metrics
 import trainer
 import utils
 from feature_records import feature_file, read_features
+
+if TYPE_CHECKING:
+    from training import Training
 
 # shots whose mean features are closer than this cosine show the same thing
 SAME_SHOT = 0.93
@@ -93,8 +97,8 @@ def split(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return fold_of[index]
 
 
-def train_and_score(settings: config.Config, run_data: trainer.RunData, labels: np.ndarray) -> list[np.ndarray]:
-    """Train on the training videos with other labels [N], and score all their frames: [T, K] for each video."""
+def fit(settings: config.Config, run_data: trainer.RunData, labels: np.ndarray) -> Training:
+    """Train to `max_steps` on the training videos with these labels [N], without logs and checkpoints."""
     from training import Training
 
     utils.seed_everything(settings.train.seed, True)
@@ -103,9 +107,8 @@ def train_and_score(settings: config.Config, run_data: trainer.RunData, labels: 
     training = Training(settings, store.features.shape[1], weights)
     for batch in trainer.training_batches(store, settings).take(settings.train.max_steps):
         training.train_step(batch)
-    chosen = settings.predict.window_stride
-    with training.averaged():
-        return predictions_json.frame_scores(store, training.classify, settings.data.max_frames, chosen)
+    training.use_final_weights()
+    return training
 
 
 def out_of_fold_scores(settings: config.Config, run_data: trainer.RunData, fold_of: np.ndarray) -> list[np.ndarray]:
@@ -114,9 +117,10 @@ def out_of_fold_scores(settings: config.Config, run_data: trainer.RunData, fold_
     total: np.ndarray | None = None
     for fold in tqdm(range(fold_of.max() + 1), "folds", unit="fold", disable=None):
         held_out = fold_of == fold
-        scores = np.concatenate(
-            train_and_score(settings, run_data, np.where(held_out, data.IGNORED, store.labels).astype(np.int32))
-        )
+        training = fit(settings, run_data, np.where(held_out, data.IGNORED, store.labels).astype(np.int32))
+        scores = np.concatenate(predictions_json.frame_scores(
+            store, training.classify, settings.data.max_frames, settings.predict.window_stride
+        ))  # fmt: skip
         total = np.zeros_like(scores) if total is None else total
         total[held_out] = scores[held_out]
     return [total[store.rows(video)] for video in range(len(store.ids))]
@@ -196,7 +200,8 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
         if value != settings.predict.model_dump(mode="json")[name]
     }  # fmt: skip
     print(
-        f"{folds} folds of {len(np.unique(groups))} groups, {len(search.log)} trials, {time.monotonic() - started:.0f} s\n"
+        f"{folds} folds of {len(np.unique(groups))} groups, {len(search.log)} trials, "
+        f"{time.monotonic() - started:.0f} s\n"
         f"training videos, out of fold: frame accuracy {accuracy:.4f}, average mAP {before:.4f} -> {after:.4f}\n"
         f"{yaml.safe_dump({'predict': changes}, sort_keys=False) if changes else 'nothing better was found'}"
         f"-> {folder / 'tuned.yml'} (use it with -c), tuning.json"

@@ -25,7 +25,8 @@ def test_overlapping_windows_are_averaged_and_each_frame_is_scored():
     frames = 7
     store = data.FeatureStore(
         ids=("a",), features=np.arange(frames, dtype=np.float32)[:, None], labels=np.zeros(frames, np.int32),
-        timestamps=np.arange(frames) * 0.25, cuts=np.zeros(frames, bool), offsets=np.array([0, frames]), durations=(2.0,), missing=(),
+        timestamps=np.arange(frames) * 0.25, cuts=np.zeros(frames, bool), offsets=np.array([0, frames]),
+        durations=(2.0,), missing=(),
     )  # fmt: skip
 
     def position_in_window(features, mask):

@@ -1,0 +1,223 @@
+"""Accuracy on real and drawn data: trains a configuration with several seeds and scores the held-out subset.
+
+`python benchmarks/accuracy.py fights|salads|sample|order [--seeds 0 1 2 3 4]`. Nothing is chosen here: the last step of
+each training is scored with the settings of configs/, which were chosen on grouped folds of the training subset.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+import config  # noqa: E402
+import data  # noqa: E402
+import decoding  # noqa: E402
+import metrics  # noqa: E402
+import predictions_json  # noqa: E402
+import segmentation_metrics  # noqa: E402
+import trainer  # noqa: E402
+import tuning  # noqa: E402
+import utils  # noqa: E402
+
+RESAMPLES = 500
+# that differ in nothing but the order of time, on the sample set
+ORDER_PAIRS = ("Sitting down", "Standing up", "Raising the arms", "Lowering the arms")
+# as action-segmentation papers leave it out of edit and F1 on 50 Salads
+SALADS_BACKGROUND = "action_00"
+
+# values by name, in percent
+Scores = dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """A scored subset: for each video its refined class scores [T, K], true classes [T], and results by two methods."""
+
+    store: data.FeatureStore
+    scores: list[np.ndarray]
+    true: list[np.ndarray]
+    results: dict[str, list[dict]]
+    runs: dict[str, list[dict]]
+    run_data: trainer.RunData
+    subset: str
+
+    def values(self, videos: np.ndarray, background: tuple[int, ...]) -> Scores:
+        """All figures over some of the videos, by their numbers, each as often as it comes."""
+        names = [(f"{self.store.ids[video]}#{number}", self.store.ids[video]) for number, video in enumerate(videos)]
+        annotated = self.run_data.annotated
+        copies = {new: dataclasses.replace(annotated.videos[old], id=new) for new, old in names}
+        annotated = dataclasses.replace(annotated, videos=copies)
+
+        def evaluated(results: dict[str, list[dict]]) -> metrics.Evaluation:
+            return metrics.evaluate(
+                annotated, {new: results[old] for new, old in names}, self.subset, ignore_unknown_labels=True
+            )
+
+        scored, runs = evaluated(self.results), evaluated(self.runs)
+        segmentation = segmentation_metrics.evaluate_segmentation(
+            [self.scores[video].argmax(axis=1) for video in videos], [self.true[video] for video in videos],
+            background=background,
+        )  # fmt: skip
+        return {
+            "accuracy": 100 * segmentation.accuracy, "edit": 100 * segmentation.edit,
+            "F1@50": 100 * segmentation.f1[0.5], "average mAP": 100 * scored.average_mAP,
+            "mAP@0.5": 100 * scored.mAP[0], "by runs": 100 * runs.average_mAP,
+        }  # fmt: skip
+
+
+def train_and_predict(settings: config.Config, subset: str) -> Scored:
+    """Train to the last step and predict `subset`, whose labels nothing but the score sees."""
+    run_data = trainer.load_data(settings, ("training",))
+    training = tuning.fit(settings, run_data, run_data.training.labels)
+    index = {name: number for number, name in enumerate(run_data.classes)}
+    store = data.load_store(
+        settings.paths.feature_map_folder, subset, run_data.annotated.subset(subset), index, run_data.preparation
+    )
+    chosen, model = settings.predict, run_data.model(training.classify)
+    scores = predictions_json.frame_scores(store, model.classify, settings.data.max_frames, chosen.window_stride)
+    refined = [
+        decoding.refine(values, store.boundaries(video), chosen, store.cuts[store.rows(video)])
+        for video, values in enumerate(scores)
+    ]
+    by_runs = chosen.model_copy(update={"method": "runs"})
+    return Scored(
+        store, refined, [store.labels[store.rows(video)] for video in range(len(store.ids))],
+        predictions_json.predict(store, scores, model, chosen), predictions_json.predict(store, scores, model, by_runs),
+        run_data, subset,
+    )  # fmt: skip
+
+
+def report(title: str, parts: list[Scored], background: tuple[int, ...] = (0,)) -> Scores:
+    """Print a line of figures, means over `parts` (the splits), with the interval of a bootstrap over videos."""
+
+    def mean(resample: np.random.Generator | None) -> Scores:
+        each = []
+        for part in parts:
+            count = len(part.store.ids)
+            chosen = np.arange(count) if resample is None else resample.integers(0, count, count)
+            each.append(part.values(chosen, background))
+        return {name: float(np.mean([values[name] for values in each])) for name in each[0]}
+
+    values = mean(None)
+    random = np.random.default_rng(0)
+    samples = [mean(random) for _ in range(RESAMPLES // len(parts))]
+    cells = []
+    for name, value in values.items():
+        low, high = np.percentile([sample[name] for sample in samples], [2.5, 97.5])
+        cells.append(f"{name} {value:5.1f} [{low:.1f}, {high:.1f}]")
+    print(f"{title:<10} " + "   ".join(cells), flush=True)
+    return values
+
+
+def summary(values: list[Scores]) -> None:
+    """Print the mean over seeds of each figure and its standard deviation."""
+    cells = []
+    for name in values[0]:
+        some = [each[name] for each in values]
+        cells.append(f"{name} {np.mean(some):.1f} ± {np.std(some):.1f}")
+    gain = np.mean([each["average mAP"] for each in values]) / max(np.mean([each["by runs"] for each in values]), 1e-9)
+    print(f"{'mean':<10} " + "   ".join(cells) + f"   decoding over runs {100 * (gain - 1):+.0f} %", flush=True)
+
+
+def run_stage(*arguments: str) -> None:
+    subprocess.run([sys.executable, *arguments], check=True, cwd=PROJECT)
+
+
+def load(name: str, *assignments: str) -> config.Config:
+    return config.load(PROJECT / f"configs/{name}.yml", list(assignments))
+
+
+def fights(arguments: argparse.Namespace) -> None:
+    """The validation subset of the surveillance fights; features are extracted when they are not there."""
+    folder = arguments.data / "fights"
+    paths = [
+        f"paths.json_data_path={folder / 'fights.json'}", f"paths.videos_folder={folder / 'videos'}",
+        f"paths.feature_map_folder={arguments.work / 'fights'}",
+    ]  # fmt: skip
+    options = [part for path in paths for part in ("--set", path)]
+    run_stage("feature_map_extractor.py", "-c", "configs/fights.yml", *options, "training", "validation")
+    every_seed(arguments, lambda seed: [train_and_predict(load("fights", *paths, seed), "validation")])
+
+
+def salads(arguments: argparse.Namespace) -> None:
+    """50 Salads in 5 splits, with 15-step windows and with windows of the whole video."""
+    folder = arguments.data / "salads"
+    paths = []
+    for number in range(1, 6):
+        paths.append([
+            f"paths.json_data_path={folder / f'split{number}.json'}",
+            f"paths.feature_map_folder={arguments.work / f'salads{number}'}",
+        ])  # fmt: skip
+        options = [part for path in (*paths[-1], "extractor.dtype=float32") for part in ("--set", path)]
+        run_stage("data.py", "import", str(folder / "features"), "--rate", "1", *options)
+    for name in ("salads", "salads_long"):
+        print(f"\n{name}")
+
+        def predicted(seed: str, name: str = name) -> list[Scored]:
+            return [train_and_predict(load(name, *path, seed), "validation") for path in paths]
+
+        every_seed(arguments, predicted, SALADS_BACKGROUND)
+
+
+def sample(arguments: argparse.Namespace) -> None:
+    """The testing subset of the sample set, whose features `make demo` leaves in data/sample."""
+    every_seed(arguments, lambda seed: [train_and_predict(load("sample", seed), "testing")])
+
+
+def every_seed(
+    arguments: argparse.Namespace, predicted: Callable[[str], list[Scored]], left_out: str | None = None
+) -> None:
+    """Print a line for each seed and their mean; the class `left_out` is no segment for edit and F1."""
+    values = []
+    for seed in arguments.seeds:
+        parts = predicted(f"train.seed={seed}")
+        background = (0,) if left_out is None else (0, parts[0].run_data.classes.index(left_out))
+        values.append(report(f"seed {seed}", parts, background))
+    summary(values)
+
+
+def order(arguments: argparse.Namespace) -> None:
+    """The actions of the sample set that differ in the order of time only: BiLSTM against a classifier of frames.
+
+    The latter is the same network with windows of one frame. Both see the frames' features without differences.
+    """
+    plain = ("data.temporal_difference=none", "data.components=null")
+    differences = ("data.temporal_difference=signed",)
+    single = ("data.max_frames=1", "data.window_stride=1", "data.batch_size=512", "predict.window_stride=1")
+    for title, changes in (("features alone", plain), ("with signed differences", differences)):
+        gains = []
+        for seed in arguments.seeds:
+            each = []
+            for windows in ((), single):
+                scored = train_and_predict(load("sample", *changes, *windows, f"train.seed={seed}"), "testing")
+                classes = [scored.run_data.classes.index(name) for name in ORDER_PAIRS]
+                true, scores = np.concatenate(scored.true), np.concatenate(scored.scores)
+                each.append(100 * np.mean((scores.argmax(axis=1) == true)[np.isin(true, classes)]))
+            gains.append(each[0] - each[1])
+            print(f"{title}, seed {seed}: BiLSTM {each[0]:.1f}, frames alone {each[1]:.1f}", flush=True)
+        print(f"{title}: gain {np.mean(gains):+.1f} ± {np.std(gains):.1f} points\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("study", choices=("fights", "salads", "sample", "order"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared/data", help="where fights, salads are")
+    parser.add_argument("--work", type=Path, default=PROJECT / "runs/accuracy", help="folder of extracted features")
+    arguments = parser.parse_args()
+    arguments.data, arguments.work = arguments.data.resolve(), arguments.work.resolve()
+    utils.start_tensorflow()
+    {"fights": fights, "salads": salads, "sample": sample, "order": order}[arguments.study](arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""What a user names (files, folders, addresses of files) -> video files with ids, and a line for what is no video."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import re
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from tqdm import tqdm
+
+import utils
+from video_input import read_header
+
+# in a folder; a file that is named by itself may have any
+SUFFIXES = (
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob",
+    ".webm", ".wmv",
+)  # fmt: skip
+STALL_SECONDS = 30  # without a byte, after which a connection counts as broken
+CHUNK = 1 << 18  # bytes
+# an id becomes a file name, with a suffix and the letters of a temporary name: 255 bytes are the limit
+ID_BYTES = 120
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video file that can be opened; `id` is unique among those of a run, `seconds` is what its header says."""
+
+    id: str
+    file: Path
+    seconds: float
+
+
+def collect(given: list[str], downloads: Path) -> tuple[list[Source], list[str]]:
+    """The videos that `given` names, each once, in that order; and a line for each name that gives none.
+
+    Addresses are downloaded into a folder of their own under `downloads`.
+    """
+    files: dict[Path, Path] = {}
+    failures: list[str] = []
+    for name in given:
+        try:
+            found = [download(name, downloads)] if is_address(name) else _local(Path(name).expanduser())
+            files |= {path.resolve(): path for path in found if path.resolve() not in files}
+        except (ValueError, OSError) as error:
+            failures.append(str(error))
+    sources: list[Source] = []
+    taken: set[str] = set()
+    for path in files.values():
+        try:
+            seconds = read_header(path).duration
+            _refuse_text(path)
+            sources.append(Source(_unique_id(path.stem, taken), path, seconds))
+        except (ValueError, OSError) as error:
+            failures.append(str(error))
+    return sources, failures
+
+
+def is_address(name: str) -> bool:
+    return name.lower().startswith(("http://", "https://"))
+
+
+def _local(path: Path) -> list[Path]:
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder")
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()
+                   and not file.name.startswith("."))  # fmt: skip
+    if not found:
+        raise ValueError(f"{path}: holds no videos (files that end in {', '.join(SUFFIXES)})")
+    return found
+
+
+def _refuse_text(path: Path) -> None:
+    import av
+
+    with av.open(str(path)) as container:
+        # FFmpeg plays a .txt as the picture of a terminal
+        if container.format.name == "tty":
+            raise ValueError(f"{path}: not a video, but text")
+
+
+def _unique_id(stem: str, taken: set[str]) -> str:
+    """`stem`, or `stem-2` and so on; compared without case, as some file systems do."""
+    base = stem.encode("utf-8", "replace")[:ID_BYTES].decode("utf-8", "ignore")
+    number, chosen = 1, base
+    while chosen.casefold() in taken:
+        number += 1
+        chosen = f"{base}-{number}"
+    taken.add(chosen.casefold())
+    return chosen
+
+
+def download(address: str, folder: Path) -> Path:
+    """The file at an http(s) address, as `folder/<hash of the address>/<its name>`; one that is there is not asked for.
+
+    Raises ValueError that names the address and the cause.
+    """
+    name = re.sub(r"[^\w.-]+", "_", PurePosixPath(unquote(urlsplit(address).path)).name)[-80:].strip("._") or "video"
+    path = folder / hashlib.sha256(address.encode()).hexdigest()[:8] / name
+    if path.is_file():
+        utils.LOGGER.info("%s: downloaded before, to %s", address, path)
+        return path
+    try:
+        _fetch(address, path)
+    except (OSError, http.client.HTTPException) as error:
+        raise ValueError(f"{address}: cannot be downloaded: {getattr(error, 'reason', None) or error}") from None
+    return path
+
+
+def _fetch(address: str, path: Path) -> None:
+    # some servers turn the library's own name away
+    request = urllib.request.Request(address, headers={"User-Agent": "localize.py"})
+    with urllib.request.urlopen(request, timeout=STALL_SECONDS) as response:
+        if response.headers.get_content_type() == "text/html":
+            raise ValueError(
+                f"{address}: expected a video file, received a web page: give the address of the file itself, or "
+                "download it with yt-dlp first"
+            )
+        length = response.headers.get("Content-Length")
+        expected = int(length) if length and length.isdecimal() else None
+        with (
+            utils.atomic_path(path) as temporary,
+            temporary.open("wb") as file,
+            tqdm(total=expected, desc=path.name, unit="B", unit_scale=True, disable=None, leave=False) as progress,
+        ):
+            while chunk := response.read(CHUNK):
+                file.write(chunk)
+                progress.update(len(chunk))
+            if expected is not None and file.tell() != expected:
+                raise ConnectionError(f"the connection ended after {file.tell()} of {expected} bytes")

@@ -1,0 +1,178 @@
+"""`--live`: a camera, a stream or a file played as one -> its actions, printed as they end, and files of them.
+
+Ctrl-C ends the stream; what was found until then is printed and written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+import predictions_json
+import utils
+from extraction.collector import in_background
+from localization import trained
+from localization.online import REACH, ActionFinder, WindowScores
+from localization.results import HEADER, Segment, plural, row
+from localization.writers import write_csv, write_srt, write_vtt
+from video_input import read_header, resize_frame
+
+# frames that wait for the CNN
+QUEUE = 8
+# seconds by which the CNN may be behind a camera or a stream, before frames are passed over
+MOST_BEHIND = 5.0
+READ_SECONDS = 15  # without a frame, after which a stream has ended
+
+
+class LiveSource:
+    """Iterates over (frame, timestamp) of every `skip_frames`-th frame, until the stream ends or `stop` is set.
+
+    A frame is [height, width, 3] uint8 RGB; timestamps are seconds since the first frame and rise: those of the stream,
+    a camera's by the clock. Frames that come faster than they are taken wait in a file and in a stream that is sent at
+    any speed; those of a camera or a stream at real time are passed over, and counted in `passed`.
+
+    Raises ValueError, at once, when the source cannot be opened.
+    """
+
+    def __init__(self, source: str, skip_frames: int, resize: tuple[int, int]):
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        import cv2
+
+        # the error below says it in one line
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        self.is_camera, self.is_file = source.isdecimal(), "://" not in source and not source.isdecimal()
+        self.stop = threading.Event()
+        self.duration = 0.0  # seconds until the end of the newest frame
+        self.passed = 0
+        self._skip_frames, self._resize = skip_frames, resize
+        if self.is_camera:
+            self._capture = cv2.VideoCapture(int(source))
+        else:
+            if self.is_file:
+                read_header(Path(source).expanduser())
+                source = str(Path(source).expanduser())
+            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, READ_SECONDS * 1000]
+            limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_SECONDS * 1000]
+            self._capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
+        if not self._capture.isOpened():
+            kind = "camera" if self.is_camera else "stream"
+            raise ValueError(f"{kind} {source}: cannot be opened: expected a camera's number, an address or a file")
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 1 <= fps <= 240 else 25.0
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
+        import cv2
+
+        began, first, timestamp, least_behind = time.monotonic(), None, -1 / self.fps, 0.0
+        count = 0
+        try:
+            while not self.stop.is_set() and self._capture.grab():
+                now = time.monotonic() - began
+                shown = now if self.is_camera else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                first = shown if first is None else first
+                # some streams give no times, or begin anew
+                if shown - first <= timestamp:
+                    first = shown - timestamp - 1 / self.fps
+                timestamp = shown - first
+                self.duration = timestamp + 1 / self.fps
+                count += 1
+                if (count - 1) % self._skip_frames:
+                    continue
+                least_behind = min(least_behind, now - timestamp)
+                if not self.is_file and now - timestamp - least_behind > MOST_BEHIND:
+                    self.passed += 1
+                    continue
+                decoded, frame = self._capture.retrieve()
+                if decoded:
+                    yield cv2.cvtColor(resize_frame(frame, self._resize), cv2.COLOR_BGR2RGB), timestamp
+        finally:
+            self._capture.release()
+
+
+def localize_live(
+    source: LiveSource, model: trained.LoadedModel, min_score: float, on_action: Callable[[Segment], None]
+) -> list[Segment]:
+    """Tell `on_action` each action when it has ended; return all of them.
+
+    `model` takes one frame a call. Memory does not grow with the length of the stream, apart from the list of actions.
+    """
+    settings = model.run.settings
+    windows = WindowScores(
+        model.trained.classify, model.trained.preparation, settings.data.max_frames, settings.predict.window_stride,
+        settings.extractor.dtype,
+    )  # fmt: skip
+    finder = ActionFinder(model.trained, settings.predict, min_score)
+    found: list[Segment] = []
+    waiting: list[float] = []  # times of the frames that are not final
+
+    def take(scores: np.ndarray, end: float | None = None) -> None:
+        if len(scores) or end is not None:
+            ended = finder.add(scores, np.asarray(waiting[: len(scores)]), end)
+            del waiting[: len(scores)]
+            found.extend(ended)
+            for action in ended:
+                on_action(action)
+
+    with contextlib.closing(in_background(iter(source), QUEUE)) as items:
+        for pixels, timestamp in items:
+            waiting.append(timestamp)
+            take(windows.add(model.embed(pixels[None])[0]))
+    take(windows.finish(), source.duration)
+    return found
+
+
+def delay(model: trained.Run, fps: float) -> float:
+    """Seconds of the stream that pass at most from where an action's score falls until it is known.
+
+    A frame is in windows that begin up to a stride before it, the newest of which must be whole; then the smoothing
+    must have seen what it reaches, and one frame more.
+    """
+    frames = model.settings.data.max_frames + 2
+    return frames * model.settings.video.skip_frames / fps + REACH * model.settings.predict.smoothing
+
+
+def run_live(source_name: str, run: trained.Run, output: Path, min_score: float) -> int:
+    """Print the actions of a stream as they end; write them into `output` when it has ended."""
+    settings = run.settings
+    source = LiveSource(source_name, settings.video.skip_frames, settings.video.resize)
+    model = trained.load(run, batch_size=1)
+    print(f"live:  {source_name}; an action is printed at most {delay(run, source.fps):.0f} s after its score falls "
+          f"below {min_score:g}: a window of {settings.data.max_frames} frames, and smoothing")  # fmt: skip
+    if settings.data.feature_normalization == "video":
+        print("       features are normalised by what was seen so far, not by the whole video: the start is less sure")
+    print(HEADER, flush=True)
+    previous = signal.signal(signal.SIGINT, lambda *_: _end(source))
+    try:
+        found = localize_live(source, model, min_score, lambda action: print(row(action), flush=True))
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if source.passed:
+        utils.LOGGER.warning("%d sampled frames were passed over: this machine is too slow for them", source.passed)
+    # a name of its own: a second session must not delete what the first one saw
+    name = f"live_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+    _write(output, name, run.version, found)
+    print(f"{plural(len(found), 'action')} in {source.duration:.0f} s -> {output / name}.json, .csv, .srt, .vtt")
+    return 0
+
+
+def _end(source: LiveSource) -> None:
+    source.stop.set()
+    # a second Ctrl-C does not wait for a stream that hangs
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _write(output: Path, name: str, version: str, found: list[Segment]) -> None:
+    results = [{"label": s.label, "score": s.score, "segment": [s.start, s.end]} for s in found]
+    results.sort(key=lambda result: -result["score"])
+    predictions_json.write_predictions(output / f"{name}.json", version, {name: results})
+    in_time = sorted(found, key=lambda segment: segment.start)
+    write_csv(output / f"{name}.csv", name, in_time)
+    write_srt(output / f"{name}.srt", in_time)
+    write_vtt(output / f"{name}.vtt", in_time)

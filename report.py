@@ -1,0 +1,219 @@
+"""A run's predictions, scores, annotations and videos -> one self-contained HTML page to look at.
+
+`python report.py -c configs/sample.yml --subset testing` writes report.html into the run's folder. The page needs no
+network and no server. Where the video files are gone, it shows pictures of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import annotations
+import config
+import error_analysis
+import metrics
+import utils
+from report_page import matching
+from report_page.rendering import render
+from report_page.scores import ScoreFile
+from report_page.thumbnails import make_thumbnails
+
+# pictures of 12 moments take 30 to 50 kB a video: more videos than these would make a page that opens slowly
+MOST_WITH_PICTURES = 60
+MOST_NAMED = 12  # classes in the sentence on the model
+
+
+@dataclass(frozen=True)
+class VideoView:
+    """One video of the page; times in seconds."""
+
+    id: str
+    duration: float
+    file: Path | None  # None: there is no file, the page shows the rest
+    truth: tuple[tuple[str, float, float], ...] | None  # (label, start, end); None: nobody annotated it
+    predictions: tuple[tuple[str, float, float, float], ...]  # (label, start, end, score), best first
+    times: np.ndarray | None  # [P]
+    curves: dict[str, np.ndarray] | None  # label -> [P] scores, 0 to 1
+    thumbnails: tuple[tuple[float, str], ...]  # (time, data: URI)
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """What a page shows; what is None has no section."""
+
+    title: str
+    model: str  # one or two sentences: which model, its training data, its classes
+    videos: tuple[VideoView, ...]
+    evaluation: dict | None  # of metrics.to_json
+    errors: dict | None  # of error_analysis.analyse
+    training: list[dict] | None  # records of metrics.jsonl
+    threshold: float | None = None  # score from which segments are shown at first; None: where F1 is highest, or 0.3
+    notes: tuple[str, ...] = ()  # what a reader must know of this page
+
+
+def write_page(path: Path, content: PageContent) -> Path:
+    """Write the page; the video files are linked relative to its folder, so that both can move together."""
+    path = Path(path)
+    utils.write_text(path, render(content, path.parent))
+    return path
+
+
+def load_content(settings: config.Config) -> PageContent:
+    """What the run in `paths.model_dir` gives to see of the subset `predict.subset`.
+
+    Predictions and annotations are needed; scores, training log and videos are shown where they are. Raises ValueError
+    with the file and what is wrong with it.
+    """
+    folder, subset, level = settings.paths.model_dir, settings.predict.subset, settings.data.taxonomy_level
+    path = folder / f"predictions_{subset}.json"
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file: run `python predictions_json.py --subset {subset}` first")
+    results = metrics.load_predictions(path)
+    annotated = annotations.load(settings.paths.json_data_path)
+    videos, class_of = annotated.subset(subset), annotated.class_of(level)
+    if not videos:
+        raise ValueError(f"{annotated.source}: holds no {subset} video: choose another --subset")
+    files = _video_files(settings.paths.videos_folder / subset)
+    labelled = any(video.segments for video in videos)
+    views = [_view(video, results.get(video.id, []), class_of, files, labelled) for video in videos]
+    notes = _notes(views, results, settings.paths.videos_folder / subset)
+    views, told = _with_scores(views, folder / f"scores_{subset}.npz", class_of)
+    views, told_too = _with_pictures(views)
+    evaluation = errors = None
+    if labelled:
+        evaluation = metrics.to_json(metrics.evaluate(annotated, results, subset, level, ignore_unknown_labels=True))
+        errors = error_analysis.analyse(annotated, results, subset, level)
+        if evaluation["ignored_predictions"]:
+            ignored = f"{evaluation['ignored_predictions']:,} predictions of classes that this subset does not have"
+            notes.append(f"{ignored} are left out of the figures.")
+    return PageContent(
+        title=f"{folder.name} · {subset}",
+        model=_describe_model(folder, annotated),
+        videos=tuple(views),
+        evaluation=evaluation,
+        errors=errors,
+        training=utils.read_jsonl(folder / "metrics.jsonl") or None,
+        notes=(*notes, *told, *told_too),
+    )
+
+
+def _video_files(folder: Path) -> dict[str, Path]:
+    """Video id -> its file."""
+    return {path.stem: path for path in sorted(folder.glob("*")) if path.is_file() and not path.name.startswith(".")}
+
+
+def _view(
+    video: annotations.Video, results: list[dict], class_of: Mapping[str, str], files: dict[str, Path], labelled: bool
+) -> VideoView:
+    found = [(class_of.get(r["label"], r["label"]), *map(float, (*r["segment"], r["score"]))) for r in results]
+    return VideoView(
+        id=video.id,
+        duration=video.duration,
+        file=files.get(video.id),
+        truth=tuple((class_of[s.label], s.start, s.end) for s in video.segments) if labelled else None,
+        predictions=tuple(sorted(found, key=lambda prediction: -prediction[3])),
+        times=None,
+        curves=None,
+        thumbnails=(),
+    )
+
+
+def _notes(views: list[VideoView], results: dict[str, list[dict]], folder: Path) -> list[str]:
+    """What is not there, in sentences."""
+    missing = sum(view.file is None for view in views)
+    others = len(results.keys() - {view.id for view in views})
+    notes = []
+    if missing:
+        notes.append(f"{missing} of {len(views)} video files are not in {folder}.")
+    if others:
+        notes.append(f"{others} videos with predictions are not in this subset; these predictions count as wrong.")
+    return notes
+
+
+def _with_scores(views: list[VideoView], path: Path, class_of: Mapping[str, str]) -> tuple[list[VideoView], list[str]]:
+    """The views with their score curves, and a note where there are none."""
+    if not path.is_file():
+        return views, [f"No score curves: there is no {path.name} (predict.save_scores, then predictions_json.py)."]
+    completed = []
+    with contextlib.closing(ScoreFile(path)) as scores:
+        for view in views:
+            named = {label for label, *_ in (*(view.truth or ()), *view.predictions)}
+            times, curves = scores.curves(view.id, named, class_of)
+            completed.append(replace(view, times=times, curves=curves))
+    return completed, []
+
+
+def _with_pictures(views: list[VideoView]) -> tuple[list[VideoView], list[str]]:
+    """The views with thumbnails, of the worst MOST_WITH_PICTURES only, and notes on what has none."""
+    with_file = sorted((view for view in views if view.file), key=_quality)
+    chosen, notes, pictures = with_file[:MOST_WITH_PICTURES], [], {}
+    for view in tqdm(chosen, desc="thumbnails", unit="video", disable=None, leave=False):
+        try:
+            pictures[view.id] = make_thumbnails(view.file)
+        except ValueError as error:
+            utils.LOGGER.warning("no thumbnails: %s", error)
+            notes.append(f"No thumbnails: {error}.")
+    if len(with_file) > len(chosen):
+        notes.append(f"Thumbnails of the {len(chosen)} worst videos only, so that the page stays small.")
+    return [replace(view, thumbnails=pictures.get(view.id, ())) for view in views], notes
+
+
+def _quality(view: VideoView) -> float:
+    """The share of a video's annotated segments that as many of its best predictions find; 1 where there are none."""
+    if not view.truth:
+        return 1.0
+    found = matching.match_video(view.truth, view.predictions[: len(view.truth)]).own >= 0
+    return found.sum() / len(view.truth)
+
+
+def _describe_model(folder: Path, annotated: annotations.Annotations) -> str:
+    """The model of a run, its training data and its classes, in sentences."""
+    path, data = folder / "model.json", f"“{annotated.version or annotated.source.name}”"
+    if not path.is_file() or not (folder / "config.yml").is_file():
+        return f"Predictions for {data}; what made them left no model.json and config.yml here."
+    chosen, description = config.load(folder / "config.yml").model, utils.read_json(path)
+    try:
+        classes, backbone = [str(name) for name in description["classes"][1:]], description["features"]["backbone"]
+    except (KeyError, TypeError):
+        raise ValueError(f"{path}: expected what trainer.py writes; train again") from None
+    layers = f"{chosen.num_layers} layer{'s' * (chosen.num_layers > 1)} of {chosen.num_nodes} units a direction"
+    more = f" and {len(classes) - MOST_NAMED} more" if len(classes) > MOST_NAMED else ""
+    return (
+        f"Bidirectional {chosen.cell_type.upper()} ({layers}) on {backbone} features, trained on "
+        f"{len(annotated.subset('training'))} videos of {data}. "
+        f"It knows {len(classes)} actions: {', '.join(classes[:MOST_NAMED])}{more}."
+        + (
+            " It knows drawn figures only: for real videos, train on your own."
+            if annotated.version.startswith("sample set")
+            else ""
+        )
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = config.make_parser("Make one HTML page of a run: figures, charts, and each video with its segments.")
+    parser.add_argument("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="else report.html in paths.model_dir")
+    arguments = parser.parse_args(argv)
+    if arguments.subset:
+        arguments.set.append(f"predict.subset={arguments.subset}")
+
+    def run() -> None:
+        settings = config.from_arguments(arguments)
+        content = load_content(settings)
+        path = write_page(arguments.output or settings.paths.model_dir / "report.html", content)
+        for note in content.notes:
+            print(note)
+        print(f"{len(content.videos)} videos, {path.stat().st_size / 1e6:.1f} MB -> {path}")
+
+    return utils.run_script(run, arguments.verbosity)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

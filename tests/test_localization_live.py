@@ -1,0 +1,197 @@
+"""Frames one by one give the actions of the whole video, soon after they end and with bounded memory."""
+
+import numpy as np
+import pytest
+from made_localization import (  # noqa: F401 (fixtures)
+    BLACK,
+    BRIGHT,
+    DIM,
+    SAMPLED,
+    classify,
+    film,
+    made_loads,
+    made_run,
+    made_server,
+    model_of,
+    read_srt,
+    read_vtt,
+    settings_of,
+    spans,
+)
+
+import data
+import localize
+import predictions_json
+import preparation
+import utils
+from localization import live, online, trained
+from localization.results import Segment, highlights
+
+
+def store_of(features, prepared):
+    frames = len(features)
+    return data.FeatureStore(
+        ids=("v",), features=prepared, labels=np.zeros(frames, np.int32), timestamps=np.arange(frames) / SAMPLED,
+        cuts=np.zeros(frames, bool), offsets=np.array([0, frames]), durations=(frames / SAMPLED,), missing=(),
+    )  # fmt: skip
+
+
+def context_classify(features, mask):
+    """Scores that depend on the whole window and on the place in it."""
+    place = np.arange(mask.shape[1])[None, :] * mask
+    values = features[..., 0] + 0.1 * features.sum(axis=(1, 2))[:, None] + place + features[..., 1]
+    return np.stack([values, -values], axis=-1)
+
+
+@pytest.mark.parametrize("difference", ["none", "signed"])
+@pytest.mark.parametrize(
+    ("length", "stride", "frames"), [(6, 2, 40), (6, 6, 42), (6, 6, 40), (4, 1, 9), (8, 2, 5), (3, 1, 1)]
+)
+def test_frame_by_frame_scores_are_those_of_the_whole_video(length, stride, frames, difference):
+    features = np.random.default_rng(1).random((frames, 2)).astype(np.float32)
+    prepared = preparation.Preparation("none", difference)
+    store = store_of(features, preparation.prepare_features(features, np.arange(frames), prepared))
+    (whole,) = predictions_json.frame_scores(store, context_classify, length, stride)
+    scores = online.WindowScores(context_classify, prepared, length, stride, "float32")
+    parts = [scores.add(row) for row in features] + [scores.finish()]
+    np.testing.assert_allclose(np.concatenate([part for part in parts if len(part)]), whole, rtol=1e-5)
+
+
+def test_running_statistics_are_the_mean_and_deviation_so_far():
+    rows = np.random.default_rng(0).normal(3, 2, (50, 4))
+    statistics = online.RunningStatistics()
+    for row in rows:
+        statistics.add(row)
+    running = statistics.instead_of_the_videos(preparation.Preparation("video", "signed"))
+    np.testing.assert_allclose(running.mean, rows.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(running.deviation, rows.std(axis=0), rtol=1e-4)
+    assert (running.normalization, running.temporal_difference) == ("train", "signed")
+
+
+def play(brightness, settings, min_score=0.3, longest=online.LONGEST, normalization="none"):
+    """Feed a stream of frames; return [(segment, seconds of the stream when it was given)], and the most rows held."""
+    model = model_of(normalization=normalization)
+    windows = online.WindowScores(
+        model.classify, model.preparation, settings.data.max_frames, settings.predict.window_stride, "float32"
+    )
+    finder = online.ActionFinder(model, settings.predict, min_score, longest)
+    given, held, final = [], 0, 0
+    for number, value in enumerate(brightness):
+        scores = windows.add(np.full(1, value, np.float32))
+        times = np.arange(final, final + len(scores)) / SAMPLED
+        final += len(scores)
+        if len(scores):
+            given += [(segment, number / SAMPLED) for segment in finder.add(scores, times)]
+        held = max(held, windows.held + finder.held)
+    end = len(brightness) / SAMPLED
+    scores = windows.finish()
+    times = np.arange(final, final + len(scores)) / SAMPLED
+    given += [(segment, end) for segment in finder.add(scores, times, end)]
+    return given, held
+
+
+def stream_of(*spans_of):
+    return np.concatenate([np.full(round(seconds * SAMPLED), level / 255) for seconds, level in spans_of])
+
+
+@pytest.mark.parametrize("method", ["thresholds", "runs"])
+@pytest.mark.parametrize("smoothing", [0, 0.3])
+def test_live_actions_come_soon_after_they_end(method, smoothing):
+    settings = settings_of(f"predict.method={method}", f"predict.smoothing={smoothing}")
+    brightness = stream_of((3, BLACK), (2, BRIGHT), (2, DIM), (30, BLACK), (4, BRIGHT), (5, BLACK), (2, DIM))
+    given, _ = play(brightness, settings)
+    assert [segment.label for segment, _ in given] == ["bright", "dim", "bright", "dim"]
+    bounds = [(3, 5), (5, 7), (37, 41), (46, 48)]
+    limit = (settings.data.max_frames + 2) / SAMPLED + online.REACH * smoothing
+    for (segment, when), (start, end) in zip(given, bounds, strict=True):
+        assert (segment.start, segment.end) == pytest.approx((start, end), abs=1 / SAMPLED)
+        assert end <= when <= end + limit
+
+
+def test_live_and_whole_videos_agree():
+    settings = settings_of("predict.smoothing=0.25", "predict.thresholds=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]")
+    random = np.random.default_rng(4)
+    brightness = stream_of(*((random.uniform(1, 4), level) for level in (BLACK, BRIGHT, BLACK, DIM) * 8))
+    store = store_of(brightness, brightness[:, None].astype(np.float32))
+    scores = predictions_json.frame_scores(store, classify, settings.data.max_frames, settings.predict.window_stride)
+    whole = predictions_json.predict(store, scores, model_of(), settings.predict)["v"]
+    whole = highlights(Segment(*found["segment"], found["label"], found["score"]) for found in whole)
+    given = sorted((segment for segment, _ in play(brightness, settings)[0]), key=lambda segment: segment.start)
+    assert len(given) == len(whole) == 16
+    for one, other in zip(given, whole, strict=True):
+        assert one.label == other.label
+        # of an action at several lengths, another may come first without the lowest levels
+        assert (one.start, one.end, one.score) == pytest.approx((other.start, other.end, other.score), abs=1 / SAMPLED)
+
+
+def test_live_memory_does_not_grow_and_a_long_action_comes_in_parts():
+    settings = settings_of()
+    brightness = stream_of((5, BLACK), (100, BRIGHT), (200, BLACK), (1, DIM), (200, BLACK))
+    given, held = play(brightness, settings, longest=30)
+    assert held <= 30 * SAMPLED + 2 * (settings.data.max_frames + settings.predict.window_stride) + 4
+    bright = [segment for segment, _ in given if segment.label == "bright"]
+    assert 3 <= len(bright) <= 4 and len(given) == len(bright) + 1
+    assert bright[0].start == pytest.approx(5, abs=0.2) and bright[-1].end == pytest.approx(105, abs=0.2)
+    for one, following in zip(bright, bright[1:], strict=False):
+        assert one.end == pytest.approx(following.start, abs=0.3)
+
+
+def test_a_stream_without_actions_and_one_of_a_single_frame():
+    assert play(stream_of((20, BLACK)), settings_of())[0] == []
+    ((segment, _),) = play(np.full(1, 1.0), settings_of("predict.min_seconds=0.1"))[0]
+    assert (segment.start, segment.end, segment.label) == (0, 0.2, "bright")
+    assert play(np.zeros(0), settings_of())[0] == []
+
+
+def test_live_on_a_file_prints_and_writes_actions(run_folder, loads, tmp_path, capsys):
+    video = film(tmp_path / "v.mp4", (2, BLACK), (3, BRIGHT), (5, BLACK), (2, DIM))
+    output = tmp_path / "out"
+    assert localize.main(["--live", str(video), "--model", str(run_folder), "--output", str(output)]) == 0
+    printed = capsys.readouterr().out
+    assert "0:01.9     0:04.9   1.00  bright" in printed and "0:09.9     0:12.0   1.00  dim" in printed
+    # 4 frames a window and 2 more, 5 a second
+    assert "at most 1 s after its score falls below 0.3" in printed and "2 actions in 12 s" in printed
+    (written,) = output.glob("live_*.json")
+    ((name, results),) = utils.read_json(written)["results"].items()
+    assert name == written.stem and [result["label"] for result in results] == ["bright", "dim"]
+    assert len(read_srt(written.with_suffix(".srt"))) == len(read_vtt(written.with_suffix(".vtt"))) == 2
+    assert loads == [1]
+
+
+def test_live_says_that_normalisation_runs_along(run_folder, loads, tmp_path, capsys):
+    (run_folder / "config.yml").write_text(settings_of("data.feature_normalization=video").to_yaml())
+    video = film(tmp_path / "v.mp4", (1, BLACK))
+    localize.main(["--live", str(video), "--model", str(run_folder), "--output", str(tmp_path)])
+    assert "normalised by what was seen so far" in capsys.readouterr().out
+
+
+def test_live_on_an_address(run_folder, loads, tmp_path, server):
+    film(tmp_path / "served/v.mp4", (1, BLACK), (2, BRIGHT), (1, BLACK))
+    source = live.LiveSource(f"{server.address}/v.mp4", 5, (32, 32))
+    model = localize.load(trained.find_run(run_folder), 1)
+    assert spans(live.localize_live(source, model, 0.3, lambda action: None)) == [(0.9, 2.9)]
+    assert source.duration == pytest.approx(4) and source.passed == 0
+
+
+def test_ctrl_c_ends_a_stream_and_keeps_what_was_found(run_folder, loads, tmp_path):
+    video = film(tmp_path / "v.mp4", (1, BRIGHT), (20, BLACK), (1, BRIGHT), (60, BLACK))
+    source = live.LiveSource(str(video), 5, (32, 32))
+    model = localize.load(trained.find_run(run_folder), 1)
+    seen = []
+
+    def stop(action):
+        seen.append(action)
+        source.stop.set()
+
+    assert live.localize_live(source, model, 0.3, stop) == seen
+    assert spans(seen) == [(0, 0.9)] and source.duration < 20
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nowhere.mp4", "nothing there"), ("http://127.0.0.1:9/x", "cannot be opened"), ("77", "camera 77")],
+)
+def test_a_source_that_cannot_be_opened_is_one_line(run_folder, loads, name, message, capfd):
+    assert localize.main(["--live", name, "--model", str(run_folder)]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1

@@ -1,0 +1,359 @@
+"""The page of a run in a real Chromium: it plays, follows, filters, escapes, and asks for nothing."""
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import report
+from sample_videos import draw_sample_set
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+SAMPLE, ODD, GONE = "sample_testing_00", "odd", "gone"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
+    if not CHROMIUM.is_file():
+        pytest.skip(f"no {CHROMIUM} (Debian: apt install chromium)")
+    with playwright.sync_playwright() as api:
+        browser = api.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run with its page: a drawn video, one that no browser plays, one without a file."""
+    folder = tmp_path_factory.mktemp("run")
+    annotated = draw_sample_set(folder, videos={"testing": 1}, workers=1)
+    value = json.loads(annotated.read_text())
+    actions = value["database"][SAMPLE]["annotations"]
+    write_mpeg4(folder / f"videos/testing/{ODD}.avi")
+    for name in (ODD, GONE):
+        database = {"subset": "testing", "duration": 8.0, "annotations": [{"segment": [2, 4], "label": EVIL}]}
+        value["database"][name] = database
+    annotated.write_text(json.dumps(value))
+    found = [{**action, "score": 0.9 - 0.1 * number} for number, action in enumerate(actions[:4])]
+    others = [{"label": EVIL, "segment": [2.1, 4.1], "score": 0.8}, {"label": EVIL, "segment": [5, 6], "score": 0.2}]
+    (folder / "run").mkdir()
+    results = {SAMPLE: found, ODD: others, GONE: others}
+    (folder / "run/predictions_testing.json").write_text(json.dumps({"results": results}))
+    scores = {"classes": ["background", EVIL, *sorted({action["label"] for action in actions})]}
+    for name, seconds in ((SAMPLE, value["database"][SAMPLE]["duration"]), (ODD, 8.0)):
+        boundaries = np.linspace(0, seconds, 51)
+        shares = np.full((50, len(scores["classes"])), 0.5, np.float16)
+        scores |= {f"probabilities/{name}": shares, f"boundaries/{name}": boundaries}
+    np.savez(folder / "run/scores_testing.npz", **scores)
+    for step in (10, 20):
+        with (folder / "run/metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, "loss": 1 / step, "loss_eval": 0.1, "average_mAP": 0.4}) + "\n")
+    paths = ("json_data_path=annotations.json", "videos_folder=videos", "model_dir=run", f"data_dir={folder}")
+    assert report.main([*(part for p in paths for part in ("--set", f"paths.{p}")), "--subset", "testing"]) == 0
+    return folder
+
+
+def write_mpeg4(path):
+    """MPEG-4 part 2 in AVI, which no browser plays."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+        for number in range(80):
+            shade = np.full((96, 128, 3), 3 * number, np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(shade, format="rgb24")))
+        output.mux(stream.encode())
+
+
+@pytest.fixture
+def opened(browser):
+    """Open a page; at the end it must have asked the network for nothing, and said nothing on the console."""
+    contexts, said = [], []
+
+    def open_page(path, width=1280, scheme="light", tolerated=None):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: said.append(message.text) if message.text != tolerated else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: (said.append("dialog"), dialog.dismiss()))
+        page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
+        page.goto(path.as_uri())
+        page.wait_for_selector("#found strong")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def until(page, condition):
+    """Wait for a condition in JavaScript. Playwright's own way evaluates text in the page, which its policy forbids."""
+    for _ in range(400):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"20 seconds passed without: {condition}")
+
+
+def open_video(page, name):
+    """Open a video's row, whose content is made when it comes near the screen."""
+    page.evaluate("(name) => rows.find(({ video }) => video.id === name).element.scrollIntoView()", name)
+    head = page.locator(".head", has_text=name)
+    head.wait_for()
+    if head.get_attribute("aria-expanded") == "false":
+        head.click()
+    page.locator(".row.open .head", has_text=name).wait_for()
+
+
+def marker(page):
+    """Where the playhead stands, as a share of the lanes."""
+    return page.evaluate(
+        "() => { const [m, t] = ['.marker', '.track'].map((c) => document.querySelector(c).getBoundingClientRect());"
+        " return (m.left + m.width / 2 - t.left) / t.width; }"
+    )
+
+
+def start_of(page, selector):
+    """Start of the first segment that a selector finds, in seconds, from where it is drawn."""
+    return page.evaluate("(s) => parseFloat(document.querySelector(s).style.left) / 100 * opened.view.length", selector)
+
+
+def set_threshold(page, value):
+    page.locator("#threshold").fill(str(value))
+
+
+def show_sample(page):
+    open_video(page, SAMPLE)
+    until(page, "document.querySelector('video')?.readyState >= 2")
+
+
+def test_the_result_is_said_at_the_top(run, opened):
+    page = opened(run / "run/report.html")
+    assert "average mAP" in page.locator("h1").inner_text()
+    titles = page.locator(".card h3").all_inner_texts()
+    assert titles == ["mAP by tIoU", "AP by class", "Precision and recall", "Confusion", "What the errors are",
+                      "What is missed", "Loss", "mAP while training"]  # fmt: skip
+    shares = [float(text.split()[0]) for text in page.locator("#ap .value").all_inner_texts()]
+    assert shares == sorted(shares, reverse=True) and len(shares) > 2
+
+
+def test_a_sample_video_plays_and_the_marker_runs_along(run, opened):
+    page = opened(run / "run/report.html")
+    open_video(page, GONE)
+    show_sample(page)  # by a click, after which the row's head has the focus
+    assert marker(page) == pytest.approx(0, abs=0.001)
+    page.keyboard.press("Space")
+    until(page, "document.querySelector('video').currentTime > 0.7")
+    page.keyboard.press("Space")
+    until(page, "document.querySelector('video').paused")
+    time, length, error, width = page.evaluate(
+        "(() => { const v = document.querySelector('video');"
+        " return [v.currentTime, opened.view.length, v.error, v.videoWidth]; })()"
+    )
+    assert error is None and width == 320
+    assert marker(page) == pytest.approx(time / length, abs=0.01)
+
+
+def test_a_click_on_a_segment_plays_it_to_its_end(run, opened):
+    page = opened(run / "run/report.html")
+    show_sample(page)
+    start = start_of(page, ".predicted .segment")
+    page.locator(".predicted .segment").first.click()
+    until(page, f"document.querySelector('video').currentTime > {start + 0.2}")
+    assert page.evaluate("document.querySelector('video').currentTime") < start + 6
+    end = page.evaluate("opened.view.until")
+    page.evaluate(f"document.querySelector('video').currentTime = {end - 0.3}")
+    until(page, "document.querySelector('video').paused")
+    assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(end, abs=0.5)
+    assert page.locator(".predicted .segment[aria-current]").count() == 1
+
+
+def test_a_click_on_a_lane_seeks(run, opened):
+    page = opened(run / "run/report.html")
+    show_sample(page)
+    box = page.locator(".axis").bounding_box()
+    page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 5)
+    assert marker(page) == pytest.approx(0.75, abs=0.01)
+    length = page.evaluate("opened.view.length")
+    assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(0.75 * length, abs=0.1)
+    # and the other way: what the player's own controls do moves the marker
+    page.evaluate(f"document.querySelector('video').currentTime = {0.25 * length}")
+    until(page, "!document.querySelector('video').seeking")
+    assert marker(page) == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_keys(run, opened):
+    page = opened(run / "run/report.html")
+    show_sample(page)
+    assert page.locator("#keys").is_visible()
+    page.locator("body").press("ArrowRight")
+    page.locator("body").press("ArrowRight")
+    page.locator("body").press("ArrowLeft")
+    assert page.evaluate("opened.view.time") == pytest.approx(1, abs=0.05)
+    page.evaluate("opened.view.seek(0)")
+    starts = page.evaluate("opened.view.sequence().all.map((segment) => segment[1])")
+    for press, expected in (("n", 0), ("n", 1), ("n", 2), ("p", 1)):
+        page.locator("body").press(press)
+        assert page.evaluate("opened.view.current[1]") == starts[expected]
+    page.evaluate("opened.view.seek(opened.view.length)")  # what was in hand is left behind
+    page.locator("body").press("p")
+    assert page.evaluate("opened.view.current[1]") == starts[-1]
+    # keys belong to the control that has the focus
+    level = page.locator("#threshold").input_value()
+    page.locator("#threshold").press("ArrowRight")
+    assert page.locator("#threshold").input_value() > level
+    assert page.evaluate("opened.view.current[1]") == starts[-1]
+    page.evaluate("document.querySelector('video').pause()")
+    page.locator("video").press("Space")  # the player's own way with the key must not undo ours
+    until(page, "!document.querySelector('video').paused")
+
+
+def test_the_slider_hides_segments_at_once(run, opened):
+    page = opened(run / "run/report.html")
+    show_sample(page)
+    set_threshold(page, 0)
+    assert page.locator(".predicted .segment").count() == 4
+    found = page.locator("#found strong").inner_text()
+    set_threshold(page, 0.75)  # of 0.9, 0.8, 0.7, 0.6
+    assert page.locator("#level").inner_text() == "0.75"
+    assert page.locator(".predicted .segment").count() == 2
+    assert page.locator(".annotated .segment.missed").count() == page.locator(".annotated .segment").count() - 2
+    assert page.locator("#found strong").inner_text() != found
+    set_threshold(page, 1)
+    assert page.locator(".predicted .segment").count() == 0
+    assert page.locator("#found strong").inner_text().startswith("0 of ")
+
+
+def test_the_class_filter(run, opened):
+    page = opened(run / "run/report.html")
+    page.locator("#filter").select_option(label=EVIL)
+    assert page.locator(".row:visible").count() == 2
+    assert page.locator("#count").inner_text() == "2 of 3 videos"
+    page.locator(".barrow[aria-pressed=true]").click()  # the bar of the same class takes it back
+    assert page.locator(".row:visible").count() == 3
+
+
+def test_videos_are_sorted(run, opened):
+    page = opened(run / "run/report.html")
+
+    def order():
+        return page.evaluate("[...document.querySelectorAll('.row')].map((r) => rows[r.dataset.video].video.id)")
+
+    page.locator("#sort").select_option("longest")
+    assert order() == [SAMPLE, GONE, ODD]
+    page.locator("#sort").select_option("name")
+    assert order() == [GONE, ODD, SAMPLE]
+    page.locator("#sort").select_option("worst")
+    # the two others have all they should at the chosen score; of the sample's actions only four are predicted
+    assert order() == [SAMPLE, GONE, ODD]
+
+
+def test_a_video_that_cannot_be_played_shows_pictures_and_the_reason(run, opened):
+    page = opened(run / "run/report.html")
+    open_video(page, ODD)
+    page.locator(".reason").wait_for()
+    assert page.locator(".reason").inner_text().startswith(f"This browser cannot play {ODD}.avi: ")
+    assert page.locator(".strip img").count() == 12 and page.locator(".still img").is_visible()
+    assert page.evaluate("[...document.querySelectorAll('.strip img')].every((image) => image.naturalWidth > 0)")
+    before = page.locator(".still img").get_attribute("src")
+    page.locator(".annotated .segment").click()  # without a player, the picture and the marker still go there
+    assert marker(page) == pytest.approx(2 / 8, abs=0.01)
+    assert page.locator(".still img").get_attribute("src") != before
+
+
+def test_a_video_without_a_file_says_so(run, opened):
+    page = opened(run / "run/report.html")
+    open_video(page, GONE)
+    assert page.locator(".reason").inner_text() == "There was no video file when this page was made."
+    assert page.locator("video").count() == 0
+    assert page.locator(".annotated .segment").count() == 1
+
+
+def test_a_video_that_went_away_since_is_told(run, opened, tmp_path):
+    page_file = tmp_path / "report.html"
+    page_file.write_text((run / "run/report.html").read_text())
+    # the browser's own line, which no page can keep it from writing
+    page = opened(page_file, tolerated="Failed to load resource: net::ERR_FILE_NOT_FOUND")
+    open_video(page, ODD)
+    page.locator(".reason").wait_for()
+    assert "cannot play" in page.locator(".reason").inner_text()
+
+
+def test_labels_are_text(run, opened):
+    page = opened(run / "run/report.html")
+    open_video(page, ODD)
+    assert page.locator(".annotated .segment").inner_text() == EVIL
+    assert page.locator("#filter option", has_text=EVIL).count() == 1
+    assert page.locator("img[src=x]").count() == 0 and page.locator("script").count() == 2
+
+
+def test_light_dark_and_the_toggle(run, opened):
+    def background(page):
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    light, dark = (opened(run / "run/report.html", scheme=scheme) for scheme in ("light", "dark"))
+    colours = [background(light), background(dark)]
+    assert colours == ["rgb(245, 246, 248)", "rgb(17, 21, 27)"]
+    light.locator("#theme").click()
+    assert background(light) == colours[1]
+    light.locator("#theme").click()
+    assert background(light) == colours[0]
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_sticks_out(run, opened, width):
+    page = opened(run / "run/report.html", width=width)
+    open_video(page, ODD)
+    page.locator(".reason").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_500_videos_stay_light(opened, tmp_path):
+    random = np.random.default_rng(0)
+    labels = [f"action {number}" for number in range(40)]
+
+    def view(number):
+        starts = np.sort(random.uniform(0, 110, 100))
+        rows = [(str(random.choice(labels)), float(start), float(start + 5)) for start in starts]
+        found = sorted(((*row, float(random.random())) for row in rows), key=lambda row: -row[3])
+        times, curves = np.linspace(0, 120, 400), {label: random.random(400) for label in labels[:3]}
+        return report.VideoView(f"video {number:03d}", 120.0, None, tuple(rows[:5]), tuple(found), times, curves, ())
+
+    content = report.PageContent("many", "", tuple(view(number) for number in range(500)), None, None, None)
+    page = opened(report.write_page(tmp_path / "report.html", content))
+    assert page.locator(".row").count() == 500
+
+    def elements():
+        return page.evaluate("document.querySelectorAll('*').length")
+
+    assert page.locator("#confusion table").count() == 0  # 40 classes: the most frequent pairs instead
+    assert 1 <= page.locator("#confusion .barrow").count() <= 25
+    heads = page.locator(".head").count()
+    assert 1 <= heads < 60 and elements() < 4000
+    page.locator("#sort").select_option("name")
+    page.evaluate("document.querySelector('#list').lastElementChild.scrollIntoView()")
+    open_video(page, "video 499")
+    assert page.locator(".head").count() < 60 and page.locator(".opened").count() == 1 and elements() < 4000
+    set_threshold(page, 0)
+    assert page.locator(".predicted .segment").count() == 100
+
+
+def test_a_page_of_own_videos_and_one_of_none(opened, tmp_path):
+    view = report.VideoView("mine", 8.0, None, None, (("jump", 1.0, 2.0, 0.9), ("run", 3.0, 4.0, 0.2)), None, None, ())
+    content = report.PageContent("Actions in mine", "Found by a model.", (view,), None, None, None)
+    page = opened(report.write_page(tmp_path / "own.html", content))
+    assert page.locator("#found strong").inner_text() == "1"
+    assert page.locator(".band h4").all_inner_texts() == ["predicted"]
+    assert page.locator("#charts").count() == 0
+    empty = opened(report.write_page(tmp_path / "empty.html", report.PageContent("none", "", (), None, None, None)))
+    assert empty.locator(".row").count() == 0 and empty.locator("#found strong").inner_text() == "0"
