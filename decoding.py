@@ -213,9 +213,9 @@ def _weigh_by_video(found: Detections, scores: np.ndarray, settings: PredictSett
     frames = max(round(settings.video_pooling * len(scores)), 1)
     pooled = np.sort(scores[:, 1:], axis=0)[-frames:].mean(axis=0)  # [K - 1]
     kept = np.argsort(-pooled, kind="stable")[: settings.video_labels]
-    weights = np.zeros(scores.shape[1])
-    weights[1 + kept] = pooled[kept] / max(pooled.max(), EPSILON)
-    return Detections(found.segments, found.classes, found.scores * weights[found.classes])
+    found = found.take(np.isin(found.classes, 1 + kept))
+    weights = pooled / max(pooled.max(), EPSILON)
+    return Detections(found.segments, found.classes, found.scores * weights[found.classes - 1])
 
 
 def suppress(found: Detections, kind: str, parameter: float, min_score: float) -> Detections:

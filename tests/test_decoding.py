@@ -109,3 +109,75 @@ def test_short_weak_and_surplus_segments_are_left_out():
     assert len(found.scores) == 1
     assert found.scores[0] == pytest.approx(0.8)
     assert segments.tiou(found.segments, [[5, 7]])[0, 0] > 0.6
+
+
+def test_stretches_with_a_short_gap_are_also_joined():
+    scores = one_class([0, 1, 1, 0, 1, 0, 0, 0, 1, 0])
+    plain = decoding.decode(scores, np.arange(11.0), settings("thresholds=[0.5]"))
+    joined = decoding.decode(scores, np.arange(11.0), settings("thresholds=[0.5]", "gap_seconds=1"))
+    assert sorted(map(tuple, plain.segments.tolist())) == [(1, 3), (4, 5), (8, 9)]
+    assert sorted(map(tuple, joined.segments.tolist())) == [(1, 3), (1, 5), (4, 5), (8, 9)]
+    three = decoding.decode(scores, np.arange(11.0), settings("thresholds=[0.5]", "gap_seconds=3"))
+    assert (1, 9) in set(map(tuple, three.segments.tolist())) and len(three.scores) == 4
+
+
+def test_gaps_are_not_joined_across_classes():
+    labels = np.array([0, 1, 0, 2, 0])
+    found = decoding.decode(np.eye(3)[labels], np.arange(6.0), settings("thresholds=[0.5]", "gap_seconds=2"))
+    assert sorted(map(tuple, found.segments.tolist())) == [(1, 2), (3, 4)]
+
+
+def test_sequences_of_whole_shots_are_candidates():
+    cuts = np.array([False, False, True, False, True, False])
+    scores = one_class([0, 0, 0.4, 0.8, 0, 0])
+    found = decoding.decode(scores, np.arange(7.0), settings("thresholds=[0.3]", "max_shots=1", "contrast=0"), cuts)
+    spans = dict(zip(map(tuple, found.segments.tolist()), found.scores, strict=True))
+    assert spans[(2, 4)] == pytest.approx(0.6) and {(0, 2), (4, 6)} <= set(spans) and (0, 4) not in spans
+    two = decoding.decode(scores, np.arange(7.0), settings("thresholds=[0.3]", "max_shots=2"), cuts)
+    spans = set(map(tuple, two.segments.tolist()))
+    assert {(0, 4), (2, 6)} <= spans and (0, 6) not in spans
+    # a class that stays under every level has no candidates
+    assert not len(decoding.decode(scores, np.arange(7.0), settings("thresholds=[0.9]", "max_shots=2"), cuts).scores)
+
+
+def test_scores_move_towards_their_mean_over_the_shot():
+    cuts = np.array([False, False, True, False])
+    boundaries = np.array([0.0, 1, 2, 3, 6])
+    scores = one_class([0.2, 0.4, 1.0, 0.0])
+    half = decoding.refine(scores, boundaries, settings("shot_smoothing=0.5"), cuts)
+    np.testing.assert_allclose(half[:, 1], [0.25, 0.35, 0.625, 0.125])  # means 0.3 and (1 * 1 + 0 * 3) / 4
+    np.testing.assert_allclose(half.sum(axis=1), 1)
+    np.testing.assert_array_equal(decoding.refine(scores, boundaries, settings("shot_smoothing=0.5"), None), scores)
+
+
+def test_a_median_takes_single_frames_out():
+    scores = one_class([0, 0, 1, 0, 0, 1, 1, 1])
+    found = decoding.refine(scores, np.arange(9.0), settings("smoothing=1", "smoothing_filter=median"))
+    np.testing.assert_allclose(found[:, 1], [0, 0, 0, 0, 0, 1, 1, 1])
+
+
+def test_the_best_classes_of_a_video_are_kept_and_weigh():
+    scores = np.zeros((10, 4))
+    scores[2:6, 1], scores[6:8, 2], scores[8, 3] = 0.8, 0.8, 0.8
+    scores[:, 0] = 1 - scores.sum(axis=1)
+    found = decoding.decode(scores, np.arange(11.0), settings("thresholds=[0.5]", "contrast=0", "video_labels=2"))
+    # class 3 is the third; class 2 is seen half as long as class 1
+    assert found.classes.tolist() == [1, 2]
+    np.testing.assert_allclose(found.scores, [0.8, 0.4])
+    top = decoding.decode(
+        scores, np.arange(11.0), settings("thresholds=[0.5]", "contrast=0", "video_labels=3", "video_pooling=0.1")
+    )
+    np.testing.assert_allclose(top.scores, 0.8)  # the best frame of each class is as good
+
+
+def test_each_class_has_its_shortest_length():
+    labels = np.array([0, 1, 1, 0, 2, 2, 0])
+    shortest = np.array([0, 2, 2.5])
+    found = decoding.decode(np.eye(3)[labels], np.arange(8.0), settings("thresholds=[0.5]"), None, shortest)
+    assert found.classes.tolist() == [1]
+
+
+def test_a_video_without_frames_has_no_segments():
+    for assignment in ("method=runs", "max_shots=2", "video_labels=1", "shot_smoothing=1", "gap_seconds=1"):
+        found = decoding.decode(np.zeros((0, 3)), np.zeros(1), settings(assignment), np.zeros(0, bool))
+        assert len(found.scores) == 0

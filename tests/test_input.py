@@ -1,5 +1,6 @@
 """Video files to sampled frames, and feature files to labelled windows (the original's test of its input function)."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -222,6 +223,78 @@ def test_a_preparation_travels_as_json_exactly():
     back = preparation.preparation_from_json(preparation.preparation_to_json(made))
     np.testing.assert_array_equal(back.mean, made.mean)
     np.testing.assert_array_equal(back.deviation, made.deviation)
+
+
+def test_components_keep_what_varies_most(tmp_path):
+    random = np.random.default_rng(0)
+    features = random.normal(size=(200, 3)) * [5, 0.1, 1] + [0, 9, 0]
+    write_features(tmp_path, "one", features[:120])
+    write_features(tmp_path, "two", features[120:])
+    paths = sorted(tmp_path.glob("*/*"))
+    (projection,) = preparation.training_projections(paths, prepared_by(), (2,))
+    np.testing.assert_allclose(projection.mean, features.mean(axis=0), atol=1e-5)
+    directions = projection.basis / np.linalg.norm(projection.basis, axis=0)
+    np.testing.assert_allclose(directions, [[1, 0], [0, 0], [0, 1]], atol=0.1)
+    prepared = preparation.prepare_features(features, np.arange(200), prepared_by(projections=(projection,)))
+    assert prepared.shape == (200, 2)
+    # one scale for all components: they square to 1 on average, and the first stays 5 times the second
+    assert np.mean(np.square(prepared)) == pytest.approx(1, rel=1e-3)
+    assert prepared[:, 0].std() / prepared[:, 1].std() == pytest.approx(5, rel=0.2)
+    with pytest.raises(ValueError, match="expected 3 numbers a frame as in training, received 2"):
+        preparation.prepare_features(features[:, :2], np.arange(200), prepared_by(projections=(projection,)))
+
+
+def test_components_of_features_and_differences(tmp_path):
+    write_features(tmp_path, "one", np.random.default_rng(0).normal(size=(50, 3)) + 10)
+    paths = sorted(tmp_path.glob("*/*"))
+    signed = prepared_by(temporal_difference="signed")
+    projections = preparation.training_projections(paths, signed, (0, 2))
+    made = prepared_by(temporal_difference="signed", projections=projections)
+    assert preparation.prepare_features(np.ones((4, 3)), np.arange(4), made).shape == (4, 2)
+    back = preparation.preparation_from_json(json.loads(json.dumps(preparation.preparation_to_json(made))))
+    for one, other in zip(back.projections, projections, strict=True):
+        np.testing.assert_array_equal(one.mean, other.mean)
+        np.testing.assert_array_equal(one.basis, other.basis)
+    for components, message in (((2,), "expected 2 numbers"), ((0, 0), "not all 0"), ((4, 1), "from 0 to 3")):
+        with pytest.raises(ValueError, match=f"data.components: .*{message}"):
+            preparation.training_projections(paths, signed, components)
+
+
+def test_augmented_windows_stay_in_their_videos_and_are_reproducible():
+    made = store((40, 12), size=1)
+    windows = data.store_windows(made.offsets, 8, 4)
+    order = data.EpochOrder(seed=3, num_epochs=2)
+    changes = data.Augmentation(jitter=3, time_scale=0.5)
+
+    def batches(order=order, changes=changes):
+        return list(data.input_fn(made, windows, 8, 4, order, changes).as_numpy_iterator())
+
+    moved = batches()
+    rows = np.concatenate([batch["labels"] for batch in moved])  # a frame's label is its row
+    assert (np.diff(rows) >= 0).all() and ((rows[:, 0] < 40) == (rows[:, -1] < 40)).all()
+    lengths = rows[:, -1] - rows[:, 0]
+    assert lengths.min() < 7 < lengths.max()
+    np.testing.assert_array_equal(rows, np.concatenate([batch["labels"] for batch in batches()]))
+    # taken up after two batches, the same windows come
+    resumed = batches(data.EpochOrder(seed=3, num_epochs=2, first_window=8))
+    np.testing.assert_array_equal(resumed[0]["labels"], moved[2]["labels"])
+    # features follow their labels: `store` numbers them the same way
+    np.testing.assert_array_equal(moved[0]["features"][..., 0], moved[0]["labels"] + 1)
+
+
+def test_noise_changes_each_frame_and_shift_a_window():
+    made = store((16,), size=2)
+    windows = data.store_windows(made.offsets, 8, 8)
+    order = data.EpochOrder(seed=3, num_epochs=1, shuffle=False)
+
+    def disturbance(**kwargs):
+        (batch,) = data.input_fn(made, windows, 8, 2, order, data.Augmentation(**kwargs)).as_numpy_iterator()
+        return batch["features"] - made.features.reshape(2, 8, 2)
+
+    noise, shift = disturbance(noise=1.0), disturbance(shift=1.0)
+    assert 0.5 < noise.std() < 1.5 and noise.std(axis=1).min() > 0.2
+    assert shift.std() > 0.1
+    np.testing.assert_allclose(shift, np.repeat(shift[:, :1], 8, axis=1), atol=1e-5)
 
 
 def write_features(folder, name, features, subset="training"):

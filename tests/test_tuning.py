@@ -1,0 +1,95 @@
+"""Folds that keep groups together, scores by models that have not seen a frame, and the search for settings."""
+
+import json
+
+import numpy as np
+import pytest
+from made_features import RATE, SETTINGS, made_settings, make_data_set
+
+import config
+import data
+import feature_records
+import predictions_json
+import trainer
+import tuning
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tuned")
+    make_data_set(folder)
+    return folder
+
+
+def write_shots(path, shots, frames=4):
+    features = np.repeat(np.asarray(shots, np.float32), frames, axis=0)
+    times = (np.arange(len(features)) + 0.5) / RATE
+    video = feature_records.VideoFeatures(path.stem, features, times, len(features) / RATE, RATE)
+    feature_records.write_features(path, video, "float32")
+
+
+def test_folds_keep_groups_together_and_are_of_a_size():
+    groups = np.repeat([7, 3, 5, 9], [4, 2, 2, 4])
+    folds = tuning.split(groups, 2, seed=0)
+    assert all(len(set(folds[groups == group])) == 1 for group in groups)
+    assert np.bincount(folds).tolist() == [6, 6]
+    np.testing.assert_array_equal(folds, tuning.split(groups, 2, seed=0))
+    with pytest.raises(ValueError, match="--folds: expected at most 4"):
+        tuning.split(groups, 5, seed=0)
+
+
+def test_shots_that_recur_in_another_video_are_one_group(tmp_path):
+    one, two, three, like_one = [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0.05, 0]
+    paths = [tmp_path / f"{name}.tfrecord" for name in "abc"]
+    for path, shots in zip(paths, ([one, two], [three, like_one], [two]), strict=True):
+        write_shots(path, shots)
+    groups = tuning.recurring_shots(paths)[::4]  # of each shot
+    assert groups[0] == groups[3] and groups[1] == groups[4] and len(set(groups)) == 3
+
+
+def test_a_shot_that_is_like_two_groups_joins_them(tmp_path):
+    left, right = np.array([1, 0.0]), np.array([np.cos(0.6), np.sin(0.6)])  # their cosine is 0.825
+    middle = (left + right) / 2  # 0.955 to each
+    paths = [tmp_path / f"{name}.tfrecord" for name in "abc"]
+    for path, shot in zip(paths, (left, right, middle), strict=True):
+        write_shots(path, [shot])
+    assert len(set(tuning.recurring_shots(paths))) == 1
+    assert len(set(tuning.recurring_shots(paths[:2]))) == 2
+
+
+def test_a_frame_is_scored_by_a_model_that_has_not_seen_its_label(folder):
+    settings = made_settings(folder)
+    run_data = trainer.load_data(settings, ("training",))
+    store = run_data.training
+    # the first video's labels are swapped: only its own fold could learn that
+    swapped = store.labels.copy()
+    rows = store.rows(0)
+    swapped[rows] = np.array([0, 2, 1])[swapped[rows]]
+    held_out = np.repeat(np.arange(len(store.ids)) == 0, np.diff(store.offsets))
+    training = tuning.fit(settings, run_data, np.where(held_out, data.IGNORED, swapped).astype(np.int32))
+    (scores, *_) = predictions_json.frame_scores(store, training.classify, settings.data.max_frames, 5)
+    action = store.labels[rows] > 0
+    assert np.mean(scores.argmax(axis=1)[action] == store.labels[rows][action]) > 0.7
+
+
+def test_tuning_writes_settings_that_predict(folder, capsys, monkeypatch):
+    searched = ([{"smoothing": 0.0}, {"smoothing": 0.5}], [{"nms_tiou": 0.25}])
+    monkeypatch.setattr(tuning, "SEARCHED", searched)
+    options = ["--set", f"paths.data_dir={folder}", "--tune", "--folds", "2"]
+    for assignment in SETTINGS:
+        options += ["--set", assignment]
+    assert predictions_json.main(options) == 0
+    printed = capsys.readouterr().out
+    tuned = config.load(folder / "run/tuned.yml")
+    found = json.loads((folder / "run/tuning.json").read_text())
+    assert tuned.model == made_settings(folder).model
+    assert 2 <= len(found["trials"]) <= 5 and found["groups"] == 6
+    assert found["average_mAP"]["tuned"] >= found["average_mAP"]["before"] > 0.2
+    assert f"{found['average_mAP']['tuned']:.4f}" in printed and "tuned.yml" in printed
+    best = max(trial["average_mAP"] for trial in found["trials"])
+    assert found["average_mAP"]["tuned"] >= best - tuning.SMALLEST_GAIN
+
+
+def test_too_few_folds_are_refused(capsys):
+    assert predictions_json.main(["--tune", "--folds", "1"]) == 2
+    assert "--folds: expected at least 2" in capsys.readouterr().err
