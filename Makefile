@@ -34,6 +34,9 @@ test: setup  ## the tests, in minutes
 test-all: setup  ## the tests and what is slow: the demo's figures, the commands of the README, many kills
 	$(RUN) -m pytest -m "slow or not slow"
 
+bench: setup  ## speed of extraction and reading against the plain way, and of their limits
+	$(RUN) benchmarks/bench.py
+
 lint: setup  ## ruff
 	$(VENV)/bin/ruff check .
 
@@ -45,4 +48,4 @@ lock: setup  ## requirements.lock anew
 clean:  ## delete the sample set and the demo's run
 	rm -rf data/sample runs/demo
 
-.PHONY: help setup demo test test-all lint lock clean
+.PHONY: help setup demo test test-all bench lint lock clean

@@ -7,6 +7,7 @@ times at which their frames are shown, never labels. Symbols: T sampled frames o
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,9 @@ SPEC_KEYS = (
     "backbone", "weights", "weights_sha256", "seed", "preprocessing", "feature_pooling", "feature_shape", "resize",
     "skip_frames", "rate", "dtype",
 )  # fmt: skip
+# what the files of one folder must share as well, with what a spec of before these keys stands for. Consumers compare
+# them only where the settings ask for one: runtimes differ by rounding
+MADE_WITH = {"runtime": "tensorflow", "precision": "float32"}
 
 
 @dataclass(frozen=True)
@@ -215,11 +219,14 @@ def create_spec(folder: Path, spec: dict) -> dict:
     # a link fails where the name exists, so the file appears whole and only once
     temporary = path.with_name(f".{SPEC_FILE}.{os.getpid()}.part")
     try:
-        temporary.write_text(json.dumps(spec, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.link(temporary, path)
+        with temporary.open("w", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # tells a file in work from one that a killed process left
+            file.write(json.dumps(spec, indent=1, allow_nan=False) + "\n")
+            file.flush()
+            os.link(temporary, path)
     except FileExistsError:
         present = read_spec(folder)
-        check_spec(present, spec, path, "these features")
+        check_spec(present, spec, path, "these features", (*SPEC_KEYS, *MADE_WITH))
         return present
     finally:
         temporary.unlink(missing_ok=True)
@@ -240,9 +247,12 @@ def read_spec(folder: Path) -> dict:
     return spec
 
 
-def check_spec(present: dict, wanted: dict, path: Path, wanted_by: str) -> None:
-    """Raise ValueError unless `present`, read from `path`, agrees with `wanted` in every key that `wanted` has."""
-    differing = [key for key in SPEC_KEYS if key in wanted and present.get(key) != wanted[key]]
+def check_spec(
+    present: dict, wanted: dict, path: Path, wanted_by: str, keys: tuple[str, ...] = SPEC_KEYS
+) -> None:
+    """Raise ValueError unless `present`, read from `path`, agrees with `wanted` in each of `keys` that `wanted` has."""
+    present = MADE_WITH | present
+    differing = [key for key in keys if key in wanted and present.get(key) != wanted[key]]
     if differing:
         details = "; ".join(f"{key}: {present.get(key)!r} there, {wanted[key]!r} for {wanted_by}" for key in differing)
         raise ValueError(
@@ -253,7 +263,8 @@ def check_spec(present: dict, wanted: dict, path: Path, wanted_by: str) -> None:
 
 def chosen_spec(extractor: ExtractorSettings, video: VideoSettings) -> dict:
     """The part of `extractor.json` that the settings decide, which every consumer of the features compares."""
-    return {
+    made_with = {key: getattr(extractor, key) for key in MADE_WITH if getattr(extractor, key) != "auto"}
+    return made_with | {
         "backbone": extractor.backbone,
         "weights": extractor.weights if extractor.weights in ("imagenet", "random") else Path(extractor.weights).name,
         "seed": extractor.seed if extractor.weights == "random" else None,
@@ -267,5 +278,6 @@ def require_spec(folder: Path, extractor: ExtractorSettings, video: VideoSetting
     """The spec of a feature folder, which must agree with the settings, unless the features were imported."""
     spec = read_spec(folder)
     if spec["backbone"] != "imported":
-        check_spec(spec, chosen_spec(extractor, video), Path(folder) / SPEC_FILE, "this configuration")
+        wanted, keys = chosen_spec(extractor, video), (*SPEC_KEYS, *MADE_WITH)
+        check_spec(spec, wanted, Path(folder) / SPEC_FILE, "this configuration", keys)
     return spec

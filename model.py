@@ -78,13 +78,13 @@ def build_feature_extractor(
         raise ValueError(f"backbone: expected one of {', '.join(backbones)}, received {backbone!r}")
 
     # before the network is built, which takes seconds
-    file = None if weights == "random" else _weights_file(backbone, weights)
+    file = weights_file(backbone, weights)
     if backbone == "inception_resnet_v2":
         network, preprocessing = _inception_resnet_v2(resize), "x / 127.5 - 1"
     else:
         network, preprocessing = efficientnet_lite.build(backbone, resize), efficientnet_lite.PREPROCESSING
     if file is None:
-        LOGGER.warning("%s has random weights (seed %d): its features know nothing of ImageNet", backbone, seed)
+        warn_of_random_weights(backbone, seed)
         _randomise(network, seed)
     else:
         _load_weights(network, file)
@@ -117,7 +117,14 @@ def _randomise(network: keras.Model, seed: int) -> None:
         layer.kernel.assign(generator.standard_normal(shape, np.float32) * np.sqrt(2 / fan_in, dtype=np.float32))
 
 
-def _weights_file(backbone: str, weights: str) -> Path:
+def warn_of_random_weights(backbone: str, seed: int) -> None:
+    LOGGER.warning("%s has random weights (seed %d): its features know nothing of ImageNet", backbone, seed)
+
+
+def weights_file(backbone: str, weights: str) -> Path | None:
+    """The file that `weights` (see `build_feature_extractor`) stands for, downloaded if need be; None when random."""
+    if weights == "random":
+        return None
     if weights == "imagenet":
         return _inception_file() if backbone == "inception_resnet_v2" else efficientnet_lite.imagenet_file(backbone)
     file = Path(weights).expanduser()

@@ -75,7 +75,8 @@ class SampledVideo:
     stream, no frame, or cut (the decoded picture ends before the header says).
     """
 
-    def __init__(self, path: Path, skip_frames: int, resize: tuple[int, int]):
+    def __init__(self, path: Path, skip_frames: int, resize: tuple[int, int], threads: int | None = None):
+        """Open `path`; `threads` decode it, None leaves their number to OpenCV (as many as cores)."""
         # FFmpeg's own complaints do not name the file; ours do
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -87,7 +88,8 @@ class SampledVideo:
         self.fps = self.header.fps
         self.source_frames = 0
         self._skip_frames, self._resize = skip_frames, resize
-        self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+        parameters = [] if threads is None else [cv2.CAP_PROP_N_THREADS, threads]
+        self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, parameters)
         if not self._capture.isOpened():
             raise ValueError(f"{self.path}: OpenCV cannot open this video")
 

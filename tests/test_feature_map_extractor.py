@@ -8,6 +8,7 @@ import pytest
 from made_videos import make_video
 
 import config
+import extraction.runtime
 import feature_map_extractor as extractor
 import feature_records as records
 
@@ -51,7 +52,8 @@ def test_a_bad_video_is_a_line_and_the_rest_is_done(tmp_path):
     text.write_text("no video")
     outcome = extract(tmp_path, [good[0], cut, text, good[1]], "extractor.batch_size=3")
     assert outcome.written == 2 and len(outcome.failures) == 2
-    assert outcome.failures[0].startswith(f"{cut}: cut") and outcome.failures[1].startswith(f"{text}: not a readable")
+    failures = sorted(outcome.failures)
+    assert failures[0].startswith(f"{cut}: cut") and failures[1].startswith(f"{text}: not a readable")
     assert sorted(os.listdir(tmp_path / "features")) == ["a.tfrecord", "d.tfrecord"]
 
 
@@ -59,23 +61,24 @@ def test_a_bug_in_the_network_leaves_no_file_and_no_thread(tmp_path):
     videos = [make_video(tmp_path / f"{name}.mp4", frames=60) for name in "ab"]
     calls = []
 
-    def fail_second(frames):
+    def fail_soon(frames):
         calls.append(1)
-        if len(calls) == 2:
+        if len(calls) >= 2:
             raise KeyError("bug")
         return mean_colour(frames)
 
     with pytest.raises(KeyError):
-        extractor.extract(videos, settings(tmp_path, "extractor.batch_size=4"), fail_second,
+        extractor.extract(videos, settings(tmp_path, "extractor.batch_size=4"), fail_soon,
                           lambda video: tmp_path / "features" / f"{video.stem}.tfrecord")  # fmt: skip
     assert os.listdir(tmp_path / "features") == []
-    assert "decode" not in [thread.name for thread in threading.enumerate()]
+    assert not {"lane", "cnn"} & {thread.name for thread in threading.enumerate()}
 
 
-def run(folder, monkeypatch, *subsets, assignments=()):
-    spec = {"backbone": "stand-in", "skip_frames": 6, "dtype": "float32"}
-    monkeypatch.setattr(extractor, "make_embed", lambda settings: (mean_colour, spec))
-    return extractor.run(settings(folder, *assignments), list(subsets))
+def run(folder, monkeypatch, *subsets, assignments=(), shard=(1, 1)):
+    chosen = settings(folder, *assignments)
+    spec = records.chosen_spec(chosen.extractor, chosen.video) | {"runtime": "openvino", "precision": "float32"}
+    monkeypatch.setattr(extraction.runtime, "make_embed", lambda settings, recorded, callers: (mean_colour, spec))
+    return extractor.run(chosen, list(subsets), shard)
 
 
 def test_a_rerun_does_what_is_missing_and_no_more(tmp_path, monkeypatch, capsys):
@@ -104,7 +107,7 @@ def test_a_failed_video_gives_status_1_and_its_line(tmp_path, monkeypatch, capsy
 
 def test_other_settings_are_refused(tmp_path, monkeypatch):
     make_video(tmp_path / "videos/training/a.mp4", frames=20)
-    records.create_spec(tmp_path / "features", {"backbone": "stand-in", "skip_frames": 3, "dtype": "float32"})
+    assert run(tmp_path, monkeypatch, "training", assignments=["video.skip_frames=3"]) == 0
     with pytest.raises(ValueError, match="skip_frames: 3 there, 6 for"):
         run(tmp_path, monkeypatch, "training")
 
@@ -118,10 +121,36 @@ def test_no_videos_and_two_of_one_id_are_errors(tmp_path, monkeypatch):
         run(tmp_path, monkeypatch, "training")
 
 
-def test_an_unknown_subset_is_refused(capsys):
+def test_each_video_is_in_one_shard_whatever_else_is_there(tmp_path, monkeypatch, capsys):
+    names = [f"v{number}" for number in range(12)]
+    for name in names:
+        make_video(tmp_path / f"videos/training/{name}.mp4", frames=1)
+    of = {name: [i for i in (1, 2, 3) if extractor.in_shard(name, (i, 3))] for name in names}
+    assert all(len(shards) == 1 for shards in of.values())
+    assert {shards[0] for shards in of.values()} == {1, 2, 3}
+    # sha256("v0") begins with 0270da4daac514f3, which leaves 1 when it is divided by 3
+    assert of["v0"] == [2]
+    for number in (2, 3):
+        assert run(tmp_path, monkeypatch, "training", shard=(number, 3)) == 0
+    done = {path.stem for path in (tmp_path / "features/training").iterdir()}
+    assert done == {name for name in names if of[name] != [1]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trainning"], "received 'trainning'"),
+        (["--shard", "0/4"], "from 1 to N, such as 2/8, received '0/4'"),
+        (["--shard", "5/4"], "received '5/4'"),
+        (["--shard", "half"], "received 'half'"),
+        (["--local-cluster", "0"], "from 1 on, received '0'"),
+        (["--local-cluster", "2", "--scheduler", "tcp://x:1"], "not allowed with"),
+    ],
+)
+def test_a_wrong_command_line_is_refused(arguments, message, capsys):
     with pytest.raises(SystemExit, match="2"):
-        extractor.main(["trainning"])
-    assert "received 'trainning'" in capsys.readouterr().err
+        extractor.main(arguments)
+    assert message in capsys.readouterr().err
 
 
 def test_the_map_size_is_checked_before_the_first_video(tmp_path):

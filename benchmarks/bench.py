@@ -1,0 +1,70 @@
+"""Measures this machine: `python benchmarks/bench.py [extraction] [reading] [precision] [memory]`, Markdown tables out.
+
+Contenders take turns in one run, so that whatever else the machine does meets them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+# started as a file, Python looks for modules in this folder only
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import utils
+from benchmarks import extraction, memory, precision, reading
+
+PARTS = ("extraction", "reading", "precision", "memory")
+
+
+def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], output: Path | None) -> None:
+    """Measure `parts` and print a table for each; `output` gets all numbers as JSON."""
+    results = {}
+    for part in parts:
+        with tempfile.TemporaryDirectory(prefix="bench.") as name:
+            folder = Path(name)
+            if part == "extraction":
+                results[part] = extraction.run(folder, repeats, cases)
+                table = extraction.show(results[part])
+            elif part == "reading":
+                results[part] = reading.run(folder, repeats)
+                table = reading.show(results[part])
+            elif part == "precision":
+                results[part] = precision.run(folder)
+                table = precision.show(results[part])
+            else:
+                results[part] = memory.run(folder)
+                table = memory.show(results[part])
+        print(f"\n## {part}\n\n{table}", flush=True)
+        if output:
+            utils.write_json(output, results)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Measure extraction, reading, precision and memory on this machine.")
+    parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; the first two when none is given")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="turns of each contender (default: 5)")
+    parser.add_argument(
+        "--case", action="append", metavar="NAME", help="only networks whose name begins so; repeatable"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
+    arguments = parser.parse_args(argv)
+    for part in arguments.part:
+        if part not in PARTS:
+            parser.error(f"expected {', '.join(PARTS)}, received {part!r}")
+    cases = tuple(
+        case for case in extraction.CASES
+        if not arguments.case or f"{case.backbone} {case.size}".startswith(tuple(arguments.case))
+    )  # fmt: skip
+
+    def chosen() -> None:
+        utils.start_tensorflow()
+        run(list(dict.fromkeys(arguments.part)) or list(PARTS[:2]), arguments.repeats, cases, arguments.json)
+
+    return utils.run_script(chosen, "error")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Helpers of feature_map_extractor.py: frames into batches, threads, the CNN's runtimes, clusters."""

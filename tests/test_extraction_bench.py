@@ -1,0 +1,77 @@
+"""The benchmark's parts: clips, loops, the contenders' frame counts, and tables of known numbers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import config
+from benchmarks import contenders, extraction, memory, reading
+from benchmarks.clip import loop_clip, make_clip
+from video_input import SampledVideo, read_header
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 2, (96, 128))
+
+
+def test_a_clip_is_what_was_asked_for_and_moves(clip):
+    header = read_header(clip)
+    assert (header.width, header.height, header.fps) == (128, 96, 30) and header.duration == pytest.approx(2)
+    with SampledVideo(clip, 6, (96, 128)) as video:
+        frames = [frame.astype(float) for frame, _ in video]
+    assert len(frames) == 10 and abs(frames[0] - frames[9]).mean() > 5
+
+
+def test_a_looped_clip_is_long_and_whole(clip, tmp_path):
+    path = loop_clip(clip, tmp_path / "long.mp4", 7)
+    assert read_header(path).duration == pytest.approx(8)
+    with SampledVideo(path, 1, (96, 128)) as video:
+        times = [time for _, time in video]
+    assert len(times) == 240 and times[60] == pytest.approx(2, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["decoder", "decode_only"])
+def test_a_contender_counts_its_sampled_frames(clip, name):
+    settings = config.load(None, ["video.resize=[96, 128]"])
+    assert getattr(contenders, name)([clip, clip, clip], settings)() == 30
+
+
+def test_the_table_has_what_was_measured():
+    found = {
+        "frames_per_second": {"plain": 10.0, "ours": 40.0, "decoder": 80.0, "decode": 100.0, "cnn": 100.0},
+        "times_plain": 4.0, "limit": 50.0, "share_of_limit": 0.8, "share_of_decoder": 0.5,
+        "matmul_gflops": 2000.0, "cnn_share_of_matmul": None,
+    }  # fmt: skip
+    row = extraction.show({"x 224": found}).splitlines()[-1]
+    assert row == "| x 224 | 10.0 | 40.0 | 4.00 | 100 | 100.0 | 50.0 | 80% | 80 | 50% | 2000 |  |"
+    measured = {"peak_mb": {"10": 1000.0, "120": 1020.0}, "seconds": {"10": 9.6, "120": 100.0}, "growth": 0.02}
+    assert "| 10 | 1000 | 10 |" in memory.show(measured) and "+2.0%" in memory.show(measured)
+
+
+def test_reading_counts_every_window_on_both_sides(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "VIDEOS", 2)
+    monkeypatch.setattr(reading, "FRAMES", 30)
+    monkeypatch.setattr(reading, "SIZE", 8)
+    found = reading.run(tmp_path, 1)
+    assert set(found["windows_per_second"]) == {"plain", "ours"} and found["loaded_mb"] == 2 * 30 * 8 * 2 / 1e6
+
+
+def test_the_command_line(tmp_path):
+    done = subprocess.run([sys.executable, ROOT / "benchmarks/bench.py", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "memory" in done.stdout
+    done = subprocess.run([sys.executable, ROOT / "benchmarks/bench.py", "speed"], capture_output=True, text=True)
+    assert done.returncode == 2 and "received 'speed'" in done.stderr
+
+
+@pytest.mark.slow
+def test_all_contenders_do_the_same_frames(tmp_path):
+    case = extraction.Case("efficientnet_lite0", 64, files=2, seconds=1)
+    found = extraction.run(tmp_path, 1, (case,))["efficientnet_lite0 64"]
+    assert all(rate > 0 for rate in found["frames_per_second"].values())
+    assert found["cnn_share_of_matmul"] is None  # nobody counted its operations at this size
+    assert len(list(tmp_path.glob("*/training/*.tfrecord"))) == 2 and len(list(tmp_path.glob("*/*.npz"))) == 2

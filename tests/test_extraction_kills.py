@@ -1,0 +1,60 @@
+"""Kill -9 during extraction, again and again: the files in the end are those of an undisturbed run."""
+
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+from extraction_videos import ROOT, arguments, check_whole, digests, make_videos
+
+VIDEOS, KILLS, FRAMES = 30, 20, 1000
+
+
+def start(folder, features):
+    command = [sys.executable, "feature_map_extractor.py", *arguments(folder, features), "training"]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process):
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+
+
+def wait_for_work(process, folder, before):
+    """Return once a temporary file is there that was not there `before`."""
+    while process.poll() is None and set(folder.glob(".*.part*")) <= before:
+        time.sleep(0.001)
+
+
+@pytest.mark.slow
+def test_20_kills_change_no_byte(tmp_path):
+    make_videos(tmp_path, VIDEOS, FRAMES)
+    started = time.monotonic()
+    undisturbed = start(tmp_path, "undisturbed")
+    wait_for_work(undisturbed, tmp_path / "undisturbed/training", set())
+    until_work = time.monotonic() - started
+    finish(undisturbed)
+    check_whole(tmp_path / "undisturbed", VIDEOS)
+
+    seed = random.Random(0)
+    folder = tmp_path / "killed" / "training"
+    halves = early = 0
+    for kill in range(KILLS):
+        before = set(folder.glob(".*.part*"))
+        process = start(tmp_path, "killed")
+        # half of the kills come soon after a file is begun, the others at any time from the start of Python on
+        if kill % 2:
+            wait_for_work(process, folder, before)
+            time.sleep(seed.random() * 0.2)
+        else:
+            time.sleep(seed.random() * (until_work + 0.2))
+        early += process.poll() is None
+        process.kill()
+        process.communicate()
+        halves += bool(set(folder.glob(".*.part*")) - before)
+    assert early == KILLS  # none came when all was done
+    assert halves >= KILLS / 4
+    finish(start(tmp_path, "killed"))
+    check_whole(tmp_path / "killed", VIDEOS)
+    assert digests(tmp_path / "killed") == digests(tmp_path / "undisturbed")
