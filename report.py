@@ -182,15 +182,17 @@ def _describe_model(folder: Path, annotated: annotations.Annotations) -> str:
         classes, backbone = [str(name) for name in description["classes"][1:]], description["features"]["backbone"]
     except (KeyError, TypeError):
         raise ValueError(f"{path}: expected what trainer.py writes; train again") from None
+    trained = description.get("training_data") or {"videos": len(annotated.subset("training"))}
+    source = f"“{trained['version'] or trained['file']}”" if "version" in trained else data
     layers = f"{chosen.num_layers} layer{'s' * (chosen.num_layers > 1)} of {chosen.num_nodes} units a direction"
     more = f" and {len(classes) - MOST_NAMED} more" if len(classes) > MOST_NAMED else ""
     return (
         f"Bidirectional {chosen.cell_type.upper()} ({layers}) on {backbone} features, trained on "
-        f"{len(annotated.subset('training'))} videos of {data}. "
+        f"{trained['videos']} videos of {source}. "
         f"It knows {len(classes)} actions: {', '.join(classes[:MOST_NAMED])}{more}."
         + (
             " It knows drawn figures only: for real videos, train on your own."
-            if annotated.version.startswith("sample set")
+            if source.startswith("“sample set")
             else ""
         )
     )

@@ -281,6 +281,11 @@ def finish(training: Training, run_data: RunData, settings: config.Config) -> No
     training.export(folder / "saved_model")
     utils.write_json(folder / "model.json", {
         "classes": list(run_data.classes),
+        "training_data": {
+            "version": run_data.annotated.version,
+            "file": settings.paths.json_data_path.name,
+            "videos": len(run_data.training.ids),
+        },
         "segment_seconds": run_data.segment_seconds.round(3).tolist(),
         "preparation": preparation.preparation_to_json(run_data.preparation),
         "features": run_data.feature_spec,

@@ -100,3 +100,28 @@ def test_damaged_descriptions_are_named(folder):
                 predictions_json.load_trained(folder / "run")
     finally:
         description.write_text(whole)
+
+
+def test_the_model_says_what_it_was_trained_on(folder):
+    description = json.loads((folder / "run/model.json").read_text())
+    assert description["training_data"] == {"version": "made", "file": "annotations.json", "videos": 6}
+    database = json.loads((folder / "annotations.json").read_text())["database"]
+    lengths = [
+        annotation["segment"][1] - annotation["segment"][0]
+        for video in database.values() if video["subset"] == "training"
+        for annotation in video["annotations"] if annotation["label"] == description["classes"][1]
+    ]  # fmt: skip
+    quantiles = description["segment_seconds"][1]
+    assert (quantiles[0], quantiles[10], quantiles[-1]) == (min(lengths), np.median(lengths), max(lengths))
+
+
+def test_the_scores_of_the_frames_are_kept_beside_the_predictions(folder):
+    with np.load(folder / "run/scores_validation.npz") as scores:
+        assert scores["classes"].tolist() == ["background", "jump", "run"]
+        for number in range(3):
+            probabilities = scores[f"probabilities/validation_{number}"]
+            boundaries = scores[f"boundaries/validation_{number}"]
+            assert probabilities.dtype == np.float16 and probabilities.shape == (len(boundaries) - 1, 3)
+            np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=5e-3)
+    predictions_json.run(made_settings(folder, "predict.save_scores=false"))
+    assert not (folder / "run/scores_validation.npz").exists()
