@@ -226,8 +226,10 @@ def input_fn(
         gathered = tf.cast(tf.gather(features, rows), tf.float32)  # [B, T, D']
         if augmentation is not None:
             gathered = _disturbed(gathered, augmentation, seed)
+        # most batches have no padding, and a pass over them costs as much as the gathering
+        padded = tf.cond(tf.reduce_all(mask), lambda: gathered, lambda: tf.where(mask[..., None], gathered, 0.0))
         return {
-            "features": tf.where(mask[..., None], gathered, 0.0),
+            "features": padded,
             "labels": tf.where(mask, tf.gather(labels, rows), segments.BACKGROUND),
             "mask": mask,
         }

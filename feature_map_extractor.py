@@ -12,11 +12,8 @@ from pathlib import Path
 
 import config
 import utils
-
-# what localization/ takes from here
-from extraction.collector import Collector, End, decode, in_background  # noqa: F401
 from extraction.lanes import Outcome, available_cores, extract, make_plan
-from extraction.runtime import make_embed, open_extractor  # noqa: F401
+from extraction.runtime import open_extractor
 from feature_records import feature_file
 
 

@@ -26,7 +26,10 @@ DETAILS = "CNN features pretrained on ImageNet"
 # sections of the configuration that a prediction must share with the training
 TRAINED_SECTIONS = ("video", "extractor", "data", "model")
 # their settings that change nothing in what the model takes or gives
-FREE_SETTINGS = ("extractor.batch_size", "data.batch_size", "data.shuffle", "data.window_stride")
+FREE_SETTINGS = (
+    "extractor.batch_size", "extractor.runtime", "extractor.precision", "extractor.workers", "extractor.cache_folder",
+    "data.batch_size", "data.shuffle", "data.window_stride",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

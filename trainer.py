@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 # settings of a run that may change when it is taken up again: they do not touch what was learnt so far
 RESUMABLE = (
-    "extractor.batch_size", "train.num_epochs", "train.save_", "train.keep_", "train.log_", "train.eval_steps"
+    "extractor.batch_size", "extractor.runtime", "extractor.precision", "extractor.workers", "extractor.cache_folder",
+    "train.num_epochs", "train.save_", "train.keep_", "train.log_", "train.eval_steps"
 )  # fmt: skip
 QUANTILES = 21  # every 5 percent
 # what a run writes, and `--fresh` deletes

@@ -11,6 +11,7 @@ import config
 import extraction.runtime
 import feature_map_extractor as extractor
 import feature_records as records
+from extraction.runtime import make_embed
 
 
 def mean_colour(frames):
@@ -158,4 +159,4 @@ def test_the_map_size_is_checked_before_the_first_video(tmp_path):
                       "extractor.feature_pooling=none", "extractor.feature_maps_size=[5, 5, 1536]",
                       "video.resize=[64, 64]")  # fmt: skip
     with pytest.raises(ValueError, match=r"expected \[2, 2, 1280\].* received \[5, 5, 1536\]"):
-        extractor.make_embed(chosen)
+        make_embed(chosen)
