@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+TORCH := $(VENV)/torch/.ready
 SAMPLE := -c configs/sample.yml
 
 help:  ## this list
@@ -34,8 +35,14 @@ test: setup  ## the tests, in minutes
 test-all: setup  ## the tests and what is slow: the demo's figures, the commands of the README, many kills
 	$(RUN) -m pytest -m "slow or not slow"
 
-bench: setup  ## speed of extraction and reading against the plain way, and of their limits
+bench: setup $(TORCH)  ## speed of extraction, reading and training against the plain ways, and their limits
 	$(RUN) benchmarks/bench.py
+
+# what our training step is measured against
+$(TORCH): benchmarks/requirements.txt
+	$(PYTHON) -m venv $(VENV)/torch
+	$(VENV)/torch/bin/pip install --quiet -r benchmarks/requirements.txt
+	@touch $@
 
 lint: setup  ## ruff
 	$(VENV)/bin/ruff check .

@@ -87,6 +87,8 @@ class DataSettings(Section):
     window_stride: Count
     batch_size: Count
     shuffle: bool
+    background_share: Annotated[float, Field(ge=0, le=1)] | None
+    cache: Literal["auto", "memory", "none"]
     feature_normalization: Literal["none", "train", "video"]
     temporal_difference: Literal["none", "absolute", "signed"]
     components: tuple[CountOrNone, ...] | None = Field(min_length=1, max_length=2)
@@ -127,10 +129,16 @@ class TrainSettings(Section):
     ema_decay: float = Field(ge=0, lt=1)
     max_steps: Count
     num_epochs: Count
+    strategy: Literal["auto", "one", "mirrored", "multi_worker"]
+    precision: Literal["float32", "bfloat16"]
+    steps_per_call: Count
+    warm_start: Path | None
     save_checkpoints_steps: Count
     keep_checkpoint_max: Count
     save_summary_steps: Count
     log_step_count_steps: Count
+    histograms: bool
+    pictures: CountOrNone
     eval_steps: Count | None
     patience: CountOrNone
     seed: int

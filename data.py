@@ -1,8 +1,8 @@
 """Feature files + annotations -> windows of `max_frames` sampled frames with labels and masks, in batches.
 
-Features are read once into memory and windows are gathered from them; labels are computed from the annotations when the
-features are read. Symbols: B windows a batch, T frames a window (or of a whole video), D numbers a frame as stored,
-D' after preparation, W windows, K classes with background.
+Features are read once into memory, or prepared into a file where they do not fit, and windows are gathered from them;
+labels are computed from the annotations when the features are read. Symbols: B windows a batch, T frames a window (or
+of a whole video), D numbers a frame as stored, D' after preparation, W windows, K classes with background.
 
 `python data.py import FOLDER --rate R` turns arrays that another tool made into the same feature files.
 """
@@ -10,6 +10,7 @@ D' after preparation, W windows, K classes with background.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ import numpy as np
 import segments
 from annotations import Video
 from feature_records import feature_file, read_features
+from learning.augmentation import Augmentation, disturbed, moved_rows
+from learning.feature_cache import PreparedVideo, cache_key, cached
+from learning.window_order import EpochOrder
 from preparation import Preparation, prepare_features, shot_cuts
 from utils import LOGGER
 
@@ -32,9 +36,9 @@ IGNORED = -1  # the label of a frame that is not to be learnt
 class FeatureStore:
     """The prepared features of a list of videos, end to end, with their labels.
 
-    `features` [sum of T, D'], `labels` [sum of T] int32 (IGNORED where a frame is not to be learnt), `timestamps`
-    [sum of T] float64, `cuts` [sum of T] bool, True after a shot cut; video i has the rows `offsets[i]` to
-    `offsets[i + 1]`; `durations` in seconds. `missing` are ids without a feature file.
+    `features` [sum of T, D'], which a file may back (np.memmap), `labels` [sum of T] int32 (IGNORED where a frame is
+    not to be learnt), `timestamps` [sum of T] float64, `cuts` [sum of T] bool, True after a shot cut; video i has the
+    rows `offsets[i]` to `offsets[i + 1]`; `durations` in seconds. `missing` are ids without a feature file.
     """
 
     ids: tuple[str, ...]
@@ -97,7 +101,12 @@ def video_labels(video: Video, timestamps: np.ndarray, class_index: dict[str, in
 
 
 def load_store(
-    folder: Path, subset: str, videos: list[Video], class_index: dict[str, int], preparation: Preparation
+    folder: Path,
+    subset: str,
+    videos: list[Video],
+    class_index: dict[str, int],
+    preparation: Preparation,
+    cache_folder: Path | None = None,
 ) -> FeatureStore:
     """Read, prepare and label the features of a subset's videos.
 
@@ -107,48 +116,67 @@ def load_store(
       videos: of the annotations.
       class_index: annotated label -> class, 1 and up (several labels may share one, at a coarser taxonomy level).
       preparation: see `prepare_features`.
+      cache_folder: where prepared features are kept in a file and mapped from it; None: in memory.
 
     Raises:
       ValueError: no features, a damaged file, or more than fits the memory.
     """
     present, missing = present_files(folder, subset, videos)
-    _require_memory(sum(path.stat().st_size for _, path in present), preparation)
-    features, labels, timestamps, cuts, durations = [], [], [], [], []
-    for (video, path), stored in zip(present, read_features([path for _, path in present]), strict=True):
+    paths = [path for _, path in present]
+    if cache_folder is None:
+        if not fits_memory(paths, preparation):
+            raise ValueError(
+                f"{Path(folder) / subset}: the features need more memory than there is: set data.cache to none, or use "
+                "pooled features (extractor.feature_pooling=avg)"
+            )
+        prepared = list(_prepared(paths, preparation))
+        features = np.concatenate([video.features for video in prepared])
+        timestamps, cuts = ([getattr(video, name) for video in prepared] for name in ("timestamps", "cuts"))
+        values = {
+            "timestamps": np.concatenate(timestamps),
+            "cuts": np.concatenate(cuts),
+            "durations": np.asarray([video.duration for video in prepared]),
+            "frames": np.asarray([len(times) for times in timestamps]),
+        }
+    else:
+        file = cache_folder / f"{subset}-{cache_key(paths, preparation)}.rows"
+        features, values = cached(file, _prepared(paths, preparation))
+    offsets = np.concatenate([[0], np.cumsum(values["frames"])])
+    parts = np.split(values["timestamps"], offsets[1:-1])
+    labels = [video_labels(video, times, class_index) for (video, _), times in zip(present, parts, strict=True)]
+    return FeatureStore(
+        ids=tuple(video.id for video, _ in present),
+        features=features,
+        labels=np.concatenate(labels),
+        timestamps=values["timestamps"],
+        cuts=values["cuts"],
+        offsets=offsets,
+        durations=tuple(values["durations"].tolist()),
+        missing=missing,
+    )
+
+
+def _prepared(paths: list[Path], preparation: Preparation) -> Iterator[PreparedVideo]:
+    """The videos of feature files, one at a time. Raises ValueError for numbers that cannot be learnt from."""
+    size = None
+    for path, stored in zip(paths, read_features(paths), strict=True):
         # kept in the precision they were stored in
         prepared = prepare_features(stored.features, stored.timestamps, preparation)
         with np.errstate(over="ignore"):
             prepared = prepared.astype(stored.features.dtype)
         if not np.isfinite(prepared.astype(np.float32)).all():
             raise ValueError(f"{path}: expected finite features, received NaN or more than {prepared.dtype} holds")
-        if features and prepared.shape[1] != features[0].shape[1]:
-            raise ValueError(f"{path}: expected {features[0].shape[1]} numbers a frame, received {prepared.shape[1]}")
-        features.append(prepared)
-        labels.append(video_labels(video, stored.timestamps, class_index))
-        timestamps.append(stored.timestamps)
-        cuts.append(shot_cuts(stored.features))
-        durations.append(stored.duration)
-    return FeatureStore(
-        ids=tuple(video.id for video, _ in present),
-        features=np.concatenate(features),
-        labels=np.concatenate(labels),
-        timestamps=np.concatenate(timestamps),
-        cuts=np.concatenate(cuts),
-        offsets=np.concatenate([[0], np.cumsum([len(rows) for rows in timestamps])]),
-        durations=tuple(durations),
-        missing=missing,
-    )
+        size = size or prepared.shape[1]
+        if prepared.shape[1] != size:
+            raise ValueError(f"{path}: expected {size} numbers a frame, received {prepared.shape[1]}")
+        yield PreparedVideo(prepared, stored.timestamps, shot_cuts(stored.features), stored.duration)
 
 
-def _require_memory(stored_bytes: int, preparation: Preparation) -> None:
-    # joined once more while the list of videos is still there
-    needed = 2 * stored_bytes * (1 if preparation.temporal_difference == "none" else 2)
-    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > available:
-        raise ValueError(
-            f"features need {needed / 1e9:.1f} GB of memory, of {available / 1e9:.1f} GB: use pooled features "
-            "(extractor.feature_pooling=avg) or a larger machine"
-        )
+def fits_memory(paths: list[Path], preparation: Preparation) -> bool:
+    """Whether the prepared features of these files can be held; they are joined while the list of videos is there."""
+    stored = sum(path.stat().st_size for path in paths)
+    needed = 2 * stored * (1 if preparation.temporal_difference == "none" else 2)
+    return needed <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def window_starts(frames: int, length: int, stride: int) -> np.ndarray:
@@ -172,23 +200,6 @@ def store_windows(offsets: np.ndarray, length: int, stride: int) -> np.ndarray:
     return np.concatenate(windows).astype(np.int64)
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """Random changes of training windows: what differs between two looks at the same frames.
-
-    Attributes:
-      jitter: sampled frames by which a window begins earlier or later.
-      time_scale: share by which its time is stretched or squeezed about its middle, 0.25 for 0.8 to 1.25.
-      noise: standard deviation of what is added to each number of each prepared frame.
-      shift: the same, constant over a window.
-    """
-
-    jitter: int = 0
-    time_scale: float = 0.0
-    noise: float = 0.0
-    shift: float = 0.0
-
-
 def input_fn(
     store: FeatureStore,
     windows: np.ndarray,
@@ -197,7 +208,7 @@ def input_fn(
     order: EpochOrder | None = None,
     augmentation: Augmentation | None = None,
 ) -> tf.data.Dataset:
-    """Batches of windows for the model, gathered from a store in memory.
+    """Batches of windows for the model, gathered from a store.
 
     Args:
       store: prepared features and labels.
@@ -208,89 +219,64 @@ def input_fn(
       augmentation: in training, with `order`; a pure function of its seed and of the batch's number in the run.
 
     Returns:
-      A dataset of dicts: features float32 [B, T, D'], labels int32 [B, T], mask bool [B, T].
+      A dataset of dicts: features [B, T, D'] in the store's precision, labels int32 [B, T], mask bool [B, T]. With
+      several replicas in `order`, one after the other for each of those here, its share of each batch, filled up with
+      masked windows.
     """
     import tensorflow as tf
 
-    features, labels = tf.convert_to_tensor(store.features), tf.convert_to_tensor(store.labels)
-    offsets = tf.convert_to_tensor(np.asarray(store.offsets, np.int64))
+    # a GPU has other use for its memory
+    with tf.device("CPU"):
+        labels = tf.convert_to_tensor(store.labels)
+        offsets = tf.convert_to_tensor(np.asarray(store.offsets, np.int64))
+        look_up = _row_reader(store.features)
     position = tf.range(length, dtype=tf.int64)[None, :]
 
-    def gather(number: tf.Tensor, batch: tf.Tensor) -> dict[str, tf.Tensor]:  # [], [B, 2]
+    def gather(number: tf.Tensor, batch: tf.Tensor) -> dict[str, tf.Tensor]:  # [2], [B, 2]
         first, frames = batch[:, :1], batch[:, 1:]
         mask = position < frames  # [B, T]
-        rows = first + tf.minimum(position, frames - 1)
+        rows = first + tf.minimum(position, tf.maximum(frames - 1, 0))
         if augmentation is not None:
-            seed = tf.stack([tf.constant(order.seed, tf.int64), number])
-            rows = _moved_rows(rows, offsets, augmentation, seed)
-        gathered = tf.cast(tf.gather(features, rows), tf.float32)  # [B, T, D']
+            rows = moved_rows(rows, offsets, augmentation, number)
+        # the model widens them: each pass over them here costs as much as the gathering
+        gathered = look_up(rows)  # [B, T, D']
         if augmentation is not None:
-            gathered = _disturbed(gathered, augmentation, seed)
-        # most batches have no padding, and a pass over them costs as much as the gathering
-        padded = tf.cond(tf.reduce_all(mask), lambda: gathered, lambda: tf.where(mask[..., None], gathered, 0.0))
+            gathered = disturbed(gathered, augmentation, number)
+        # most batches have no padding
+        zero = tf.zeros((), gathered.dtype)
+        padded = tf.cond(tf.reduce_all(mask), lambda: gathered, lambda: tf.where(mask[..., None], gathered, zero))
         return {
             "features": padded,
             "labels": tf.where(mask, tf.gather(labels, rows), segments.BACKGROUND),
             "mask": mask,
         }
 
-    dataset = order.windows(windows) if order else tf.data.Dataset.from_tensor_slices(windows)
-    dataset = dataset.batch(batch_size).enumerate(order.first_window // batch_size if order else 0)
+    if order is None:
+        dataset = tf.data.Dataset.from_tensor_slices(windows).batch(batch_size).map(lambda batch: ([0, 0], batch))
+    else:
+        dataset = order.batches(windows, _shows_action(store.labels, windows), batch_size)
     return dataset.map(gather, num_parallel_calls=2, deterministic=True).prefetch(4)
 
 
-def _moved_rows(rows: tf.Tensor, offsets: tf.Tensor, augmentation: Augmentation, seed: tf.Tensor) -> tf.Tensor:
-    """Rows int64 [B, T] of windows, moved and stretched in time, within their videos (`offsets`)."""
+def _row_reader(features: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Rows int64 [B, T] -> features [B, T, D'], from memory or from the file behind them."""
     import tensorflow as tf
 
-    video = tf.searchsorted(offsets, rows[:, 0], side="right") - 1
-    first, last = tf.gather(offsets, video)[:, None], tf.gather(offsets, video + 1)[:, None] - 1
-    shape = (tf.shape(rows)[0], 1)
-    reach = augmentation.jitter
-    moved = tf.random.stateless_uniform(shape, seed + [1, 0], -reach, reach + 1, tf.int64)
-    rows += tf.clip_by_value(moved, first - rows[:, :1], tf.maximum(last - rows[:, -1:], first - rows[:, :1]))
-    reach = np.log1p(augmentation.time_scale)
-    scale = tf.exp(tf.random.stateless_uniform(shape, seed + [2, 0], -reach, reach, tf.float64))
-    middle = tf.cast(rows[:, :1] + rows[:, -1:], tf.float64) / 2
-    stretched = middle + (tf.cast(rows, tf.float64) - middle) * scale
-    return tf.clip_by_value(tf.cast(tf.round(stretched), tf.int64), first, last)
+    if not isinstance(features, np.memmap):
+        table = tf.convert_to_tensor(features)
+        return lambda rows: tf.gather(table, rows)
+
+    def read(rows: tf.Tensor) -> tf.Tensor:
+        found = tf.numpy_function(lambda numbers: features[numbers], [rows], features.dtype, stateful=False)
+        return tf.ensure_shape(found, (*rows.shape, features.shape[1]))
+
+    return read
 
 
-def _disturbed(features: tf.Tensor, augmentation: Augmentation, seed: tf.Tensor) -> tf.Tensor:
-    """Features float32 [B, T, D'] with noise and shift added."""
-    import tensorflow as tf
-
-    if augmentation.noise:
-        features += tf.random.stateless_normal(tf.shape(features), seed + [3, 0], 0, augmentation.noise)
-    if augmentation.shift:
-        shape = tf.shape(features[:, :1])
-        features += tf.random.stateless_normal(shape, seed + [4, 0], 0, augmentation.shift)
-    return features
-
-
-@dataclass(frozen=True)
-class EpochOrder:
-    """The order of training windows: a pure function of seed and epoch, so a position in it is all a resume needs."""
-
-    seed: int
-    num_epochs: int
-    shuffle: bool = True
-    first_window: int = 0  # windows already seen, over all epochs
-
-    def windows(self, windows: np.ndarray) -> tf.data.Dataset:
-        """A dataset of the windows [2] of all epochs from `first_window` on; epochs follow without a gap."""
-        import tensorflow as tf
-
-        table = tf.convert_to_tensor(windows)
-        first_epoch, passed = divmod(self.first_window, len(windows))
-
-        def epoch(number: tf.Tensor) -> tf.data.Dataset:
-            if not self.shuffle:
-                return tf.data.Dataset.from_tensor_slices(table)
-            seed = tf.stack([tf.constant(self.seed, tf.int64), number])
-            return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(table, seed=seed))
-
-        return tf.data.Dataset.range(first_epoch, self.num_epochs).flat_map(epoch).skip(passed)
+def _shows_action(labels: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """Whether any frame of each window is labelled with an action, bool [W]."""
+    seen = np.concatenate([[0], np.cumsum(labels > segments.BACKGROUND)])
+    return seen[windows[:, 0] + windows[:, 1]] > seen[windows[:, 0]]
 
 
 if __name__ == "__main__":

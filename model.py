@@ -1,4 +1,4 @@
-"""Networks, tensors in and tensors out: the frozen feature extractor; the BiLSTM classifier.
+"""Networks, tensors in and tensors out: the frozen feature extractor; the BiLSTM classifier and its loss.
 
 Frames, uint8 RGB [B, H, W, 3], -> features [B, D] or maps [B, h, w, C], by a backbone trained on ImageNet.
 Windows of features [B, T, D] -> class logits [B, T, K].
@@ -20,6 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 import efficientnet_lite
+from learning.devices import sum_over_replicas
+from learning.recurrence import BidirectionalLSTM
 from utils import LOGGER, atomic_path
 
 if TYPE_CHECKING:
@@ -197,35 +199,45 @@ def _digest(file: Path, algorithm: str) -> str:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
-def build_classifier(input_size: int, classes: int, settings: ModelSettings) -> keras.Model:
+def build_classifier(
+    input_size: int, classes: int, settings: ModelSettings, precision: str = "float32", portable: bool = False
+) -> keras.Model:
     """Build the bidirectional recurrent classifier of windows (Ullah et al. 2018, averaged directions by default).
 
     Args:
         input_size: D', numbers a prepared frame.
         classes: K, background included.
         settings: section `model` of the configuration.
+        precision: float32, or bfloat16 for what is between weights and logits, which stay float32.
+        portable: leave out what only a GPU can run, for an export.
 
     Returns:
         A model of [features float32 [B, T, D'], mask bool [B, T]] -> logits float32 [B, T, K]. With `predict_mode`
         last or mode a window has one class: its logits are the same in each of its frames.
     """
+    policy = "float32" if precision == "float32" else f"mixed_{precision}"
     features = keras.Input((None, input_size), name="features")
     mask = keras.Input((None,), dtype="bool", name="mask")
     signal = features
-    for units in settings.fully_connected:
-        signal = keras.layers.Dense(units, use_bias=False)(signal)
+    # what has weights has a name of its own, by which another run can begin with them
+    for number, units in enumerate(settings.fully_connected):
+        signal = keras.layers.Dense(units, use_bias=False, dtype=policy, name=f"dense_{number}")(signal)
         # padded frames stay out of the statistics
-        signal = keras.layers.ReLU()(keras.layers.BatchNormalization()(signal, mask=mask))
-    cell = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[settings.cell_type]
+        signal = keras.layers.BatchNormalization(dtype=policy, name=f"norm_{number}")(signal, mask=mask)
+        signal = keras.layers.ReLU(dtype=policy)(signal)
+    lstm = settings.cell_type == "lstm"
+    cell, both = (keras.layers.LSTM, BidirectionalLSTM) if lstm else (keras.layers.GRU, keras.layers.Bidirectional)
     for number in range(settings.num_layers):
         # a layer of its own: dropout inside the cell would shut out the fused kernel of a GPU
-        signal = keras.layers.Dropout(settings.dropout)(signal)
+        signal = keras.layers.Dropout(settings.dropout, dtype=policy)(signal)
         whole_window = number == settings.num_layers - 1 and settings.predict_mode != "frames"
-        signal = keras.layers.Bidirectional(
-            cell(settings.num_nodes, return_sequences=not whole_window),
-            merge_mode={"average": "ave", "concatenate": "concat"}[settings.merge],
-        )(signal, mask=mask)
-    logits = keras.layers.Dense(classes, name="logits")(signal)
+        one_way = cell(
+            settings.num_nodes, return_sequences=not whole_window, use_cudnn=False if portable else "auto",
+            dtype=policy, name="cell",
+        )  # fmt: skip
+        merge = {"average": "ave", "concatenate": "concat"}[settings.merge]
+        signal = both(one_way, merge_mode=merge, dtype=policy, name=f"recurrent_{number}")(signal, mask=mask)
+    logits = keras.layers.Dense(classes, name="logits", dtype="float32")(signal)
     if settings.predict_mode != "frames":
         logits = _RepeatOverFrames()([logits, mask])  # [B, K] -> [B, T, K]
     return keras.Model([features, mask], logits, name="classifier")
@@ -269,6 +281,8 @@ def masked_cross_entropy(
 ) -> tf.Tensor:
     """Softmax cross-entropy, averaged over the real frames of a batch by the weights of their classes.
 
+    Where replicas share a batch, this is the share of the whole batch's loss that falls to this one.
+
     Args:
         labels: int32 [B, T].
         logits: float32 [B, T, K].
@@ -283,51 +297,4 @@ def masked_cross_entropy(
     if label_smoothing:
         even = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
         losses += label_smoothing * (even - losses)
-    return tf.math.divide_no_nan(tf.reduce_sum(losses * weights), tf.reduce_sum(weights))
-
-
-class MeanPrecision(keras.metrics.Metric):
-    """The original's `mean_precision`: the mean of precision at 5 thresholds, over all that was seen since a reset.
-
-    The thresholds are linspace(1, 10, 5) / K, capped at 1. Precision counts every (real frame, class) pair whose
-    probability reaches the threshold, background included; a threshold that nothing reaches contributes 0.
-    """
-
-    def __init__(self, classes: int, name: str = "mean_precision"):
-        super().__init__(name=name)
-        self.thresholds = np.minimum(np.linspace(1, 10, 5) / classes, 1).astype(np.float32)
-        self.positives = self.add_weight(shape=(5,), initializer="zeros", dtype="float64", name="positives")
-        self.hits = self.add_weight(shape=(5,), initializer="zeros", dtype="float64", name="hits")
-
-    def update_state(self, labels: tf.Tensor, probabilities: tf.Tensor, mask: tf.Tensor) -> None:
-        """Count labels int32 [B, T] and probabilities [B, T, K] where mask [B, T] is True."""
-        reached = (probabilities[..., None] >= self.thresholds) & mask[..., None, None]  # [B, T, K, 5]
-        correct = reached & tf.cast(tf.one_hot(labels, tf.shape(probabilities)[-1]), tf.bool)[..., None]
-        self.positives.assign_add(tf.reduce_sum(tf.cast(reached, tf.float64), axis=(0, 1, 2)))
-        self.hits.assign_add(tf.reduce_sum(tf.cast(correct, tf.float64), axis=(0, 1, 2)))
-
-    def result(self) -> tf.Tensor:
-        return tf.reduce_mean(tf.math.divide_no_nan(self.hits, self.positives))
-
-
-class MeanAccuracy(keras.metrics.Metric):
-    """Per-class accuracy (recall of each class's frames), averaged over the classes that have frames."""
-
-    def __init__(self, classes: int, name: str = "mean_accuracy"):
-        super().__init__(name=name)
-        self.frames = self.add_weight(shape=(classes,), initializer="zeros", dtype="float64", name="frames")
-        self.correct = self.add_weight(shape=(classes,), initializer="zeros", dtype="float64", name="correct")
-
-    def update_state(self, labels: tf.Tensor, probabilities: tf.Tensor, mask: tf.Tensor) -> None:
-        """Count labels int32 [B, T] and probabilities [B, T, K] where mask [B, T] is True."""
-        classes = tf.shape(probabilities)[-1]
-        real = tf.one_hot(labels, classes, dtype=tf.float64) * tf.cast(mask, tf.float64)[..., None]  # [B, T, K]
-        right = tf.argmax(probabilities, axis=-1, output_type=labels.dtype) == labels
-        self.frames.assign_add(tf.reduce_sum(real, axis=(0, 1)))
-        self.correct.assign_add(tf.reduce_sum(real * tf.cast(right, tf.float64)[..., None], axis=(0, 1)))
-
-    def result(self) -> tf.Tensor:
-        seen = tf.cast(self.frames > 0, tf.float64)
-        return tf.math.divide_no_nan(
-            tf.reduce_sum(tf.math.divide_no_nan(self.correct, self.frames)), tf.reduce_sum(seen)
-        )
+    return tf.math.divide_no_nan(tf.reduce_sum(losses * weights), sum_over_replicas(tf.reduce_sum(weights)))

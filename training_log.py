@@ -1,31 +1,40 @@
-"""Training and evaluation values -> one aligned terminal line, metrics.jsonl and TensorBoard scalars."""
+"""Training and evaluation values -> one aligned terminal line, metrics.jsonl and TensorBoard's scalars and pictures."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import config
 import utils
+
+if TYPE_CHECKING:
+    import keras
 
 
 class TrainingLog:
     """Writes the values of a run; those of steps beyond `first_step`, which a resumed run repeats, go first."""
 
-    def __init__(self, folder: Path, settings: config.TrainSettings, first_step: int):
+    def __init__(self, folder: Path, settings: config.TrainSettings, first_step: int, chief: bool = True):
+        """`chief`: of several processes only the chief writes."""
         import tensorflow as tf
 
+        self._settings, self._chief = settings, chief
         self._jsonl = folder / "metrics.jsonl"
-        kept = [record for record in utils.read_jsonl(self._jsonl) if record["step"] <= first_step]
-        self._jsonl.unlink(missing_ok=True)
-        for record in kept:
-            utils.append_jsonl(self._jsonl, record)
-        self._settings = settings
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._writer = tf.summary.create_noop_writer()
+        if chief:
+            records = utils.read_jsonl(self._jsonl)
+            kept = [record for record in records if record["step"] <= first_step]
+            if len(kept) < len(records):
+                lines = "".join(f"{json.dumps(record)}\n" for record in kept)
+                utils.write_text(self._jsonl, lines)
+            self._writer = tf.summary.create_file_writer(str(folder))
         self._started = self._last = time.monotonic()
         self._windows = 0
+        self._waited = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -33,19 +42,26 @@ class TrainingLog:
     def __exit__(self, *_: object) -> None:
         self._writer.close()
 
-    def step(self, step: int, windows: int, values: Callable[[], dict[str, float]]) -> None:
-        """Note that a step with that many windows was taken; ask for its `values` when it is time to write them."""
+    def next_line(self, step: int) -> int:
+        """The first step after `step` whose values are written."""
+        every = self._settings.save_summary_steps, self._settings.log_step_count_steps
+        return min((step // count + 1) * count for count in every)
+
+    def steps(self, step: int, windows: int, waited: float, values: Callable[[], dict[str, float]]) -> None:
+        """Note that steps up to `step` were taken, with so many windows, of which `waited` seconds went by waiting for
+        input; ask for the `values` of the last when it is time to write them."""
         self._windows += windows
+        self._waited += waited
         to_file = step % self._settings.save_summary_steps == 0
         to_terminal = step % self._settings.log_step_count_steps == 0
-        if not (to_file or to_terminal):
+        if not (self._chief and (to_file or to_terminal)):
             return
-        now = time.monotonic()
-        rate = self._windows / max(now - self._last, 1e-9)
-        self._last, self._windows = now, 0
+        seconds = max(time.monotonic() - self._last, 1e-9)
+        rate, share = self._windows / seconds, min(self._waited / seconds, 1.0)
+        self.restart_clock()
         written = values()
         if to_file:
-            self._write(step, written | {"windows_per_second": round(rate, 1)})
+            self._write(step, written | {"windows_per_second": round(rate, 1), "input_wait": round(share, 4)})
         if to_terminal:
             print(
                 f"step {step:>{len(str(self._settings.max_steps))}}/{self._settings.max_steps}"
@@ -53,9 +69,17 @@ class TrainingLog:
                 f"   accuracy {written['mean_accuracy_train']:.4f}   {rate:7.0f} windows/s", flush=True,
             )  # fmt: skip
 
-    def evaluation(self, step: int, values: dict[str, float]) -> None:
-        """Write the values of an evaluation."""
+    def evaluation(self, step: int, values: dict[str, float], pictures: dict[str, bytes], model: keras.Model) -> None:
+        """Write the values of an evaluation, its pictures (PNG, by name), and histograms of the model's weights where
+        `train.histograms` asks for them."""
+        import tensorflow as tf
+
         self._write(step, values)
+        with self._writer.as_default(step):
+            for name, picture in pictures.items():
+                tf.summary.image(f"validation/{name}", tf.io.decode_png(picture)[None])
+            for weight in model.weights if self._settings.histograms else ():
+                tf.summary.histogram(weight.path, weight.numpy())
         width = 2 * len(str(self._settings.max_steps)) + len("step /")
         line = (
             f"{'validation':<{width}}   loss {values['loss_eval']:7.4f}   mean precision "
@@ -64,8 +88,10 @@ class TrainingLog:
         if "average_mAP" in values:
             line += f"   mAP {values['average_mAP']:.4f}   mAP@0.5 {values['mAP_0.50']:.4f}"
         print(line, flush=True)
-        # the time of an evaluation is not training time
-        self._last, self._windows = time.monotonic(), 0
+
+    def restart_clock(self) -> None:
+        """Leave what went by since the last line out: the time of an evaluation is not training time."""
+        self._last, self._windows, self._waited = time.monotonic(), 0, 0.0
 
     def _write(self, step: int, values: dict[str, float]) -> None:
         import tensorflow as tf

@@ -105,8 +105,8 @@ def fit(settings: config.Config, run_data: trainer.RunData, labels: np.ndarray) 
     store = dataclasses.replace(run_data.training, labels=labels)
     weights = trainer.class_weights(labels, len(run_data.classes), settings.train)
     training = Training(settings, store.features.shape[1], weights)
-    for batch in trainer.training_batches(store, settings).take(settings.train.max_steps):
-        training.train_step(batch)
+    batches = training.devices.distribute(trainer.training_batches(store, settings))
+    training.train_steps(batches, trainer.last_step(store, settings))
     training.use_final_weights()
     return training
 

@@ -1,4 +1,4 @@
-"""Measures this machine: `python benchmarks/bench.py [extraction] [reading] [precision] [memory]`, Markdown tables out.
+"""Measures this machine: `python benchmarks/bench.py [extraction] [reading] [training] …`, Markdown tables out.
 
 Contenders take turns in one run, so that whatever else the machine does meets them all.
 """
@@ -14,9 +14,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import utils
-from benchmarks import extraction, memory, precision, reading
+from benchmarks import extraction, memory, precision, reading, training
 
-PARTS = ("extraction", "reading", "precision", "memory")
+PARTS = ("extraction", "reading", "training", "precision", "memory")
 
 
 def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], output: Path | None) -> None:
@@ -31,6 +31,9 @@ def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], outp
             elif part == "reading":
                 results[part] = reading.run(folder, repeats)
                 table = reading.show(results[part])
+            elif part == "training":
+                results[part] = training.run(repeats)
+                table = training.show(results[part])
             elif part == "precision":
                 results[part] = precision.run(folder)
                 table = precision.show(results[part])
@@ -43,8 +46,8 @@ def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], outp
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Measure extraction, reading, precision and memory on this machine.")
-    parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; the first two when none is given")
+    parser = argparse.ArgumentParser(description="Measure what this machine does a second, and what limits it.")
+    parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; the first three when none is given")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="turns of each contender (default: 5)")
     parser.add_argument(
         "--case", action="append", metavar="NAME", help="only networks whose name begins so; repeatable"
@@ -61,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def chosen() -> None:
         utils.start_tensorflow()
-        run(list(dict.fromkeys(arguments.part)) or list(PARTS[:2]), arguments.repeats, cases, arguments.json)
+        run(list(dict.fromkeys(arguments.part)) or list(PARTS[:3]), arguments.repeats, cases, arguments.json)
 
     return utils.run_script(chosen, "error")
 

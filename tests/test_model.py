@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import config
 import model
+from learning.streaming_metrics import MeanAccuracy, MeanPrecision
 
 SMALL = ["model.num_nodes=4", "model.dropout=0"]
 
@@ -80,7 +81,7 @@ def test_loss_by_hand():
     ],
 )
 def test_the_thresholds_are_multiples_of_chance_capped_at_one(classes, thresholds):
-    np.testing.assert_allclose(model.MeanPrecision(classes).thresholds, thresholds, rtol=1e-6)
+    np.testing.assert_allclose(MeanPrecision(classes).thresholds, thresholds, rtol=1e-6)
 
 
 def update(metric, labels, probabilities, mask=None):
@@ -93,9 +94,9 @@ def update(metric, labels, probabilities, mask=None):
 def test_mean_precision_of_two_classes():
     # at 0.5 three pairs reach it (0.5 and 0.5 of the first frame, 0.8 of the second), two of them right: the first
     # frame's label and the second's. at 1 nothing reaches it, four times
-    assert update(model.MeanPrecision(2), [[0, 1]], [[[0.5, 0.5], [0.2, 0.8]]]) == pytest.approx((2 / 3) / 5)
+    assert update(MeanPrecision(2), [[0, 1]], [[[0.5, 0.5], [0.2, 0.8]]]) == pytest.approx((2 / 3) / 5)
     # a certain and right frame reaches every threshold
-    assert update(model.MeanPrecision(2), [[1]], [[[0.0, 1.0]]]) == 1.0
+    assert update(MeanPrecision(2), [[1]], [[[0.0, 1.0]]]) == 1.0
 
 
 def test_mean_precision_of_seven_classes():
@@ -104,17 +105,17 @@ def test_mean_precision_of_seven_classes():
     probabilities = np.zeros((1, 2, 7))
     probabilities[0, 0, [0, 3]] = 0.2, 0.6
     probabilities[0, 1, 6] = 0.9
-    assert update(model.MeanPrecision(7), [[0, 6]], probabilities) == pytest.approx((2 / 3 + 1 / 2 + 1) / 5)
+    assert update(MeanPrecision(7), [[0, 6]], probabilities) == pytest.approx((2 / 3 + 1 / 2 + 1) / 5)
 
 
 def test_mean_precision_of_a_hundred_classes_and_background():
     # uniform: 1/101 reaches the first threshold in all 101 pairs, one of them right
     uniform = np.full((1, 1, 101), np.float32(1 / 101))
-    assert update(model.MeanPrecision(101), [[5]], uniform) == pytest.approx(1 / 101 / 5)
+    assert update(MeanPrecision(101), [[5]], uniform) == pytest.approx(1 / 101 / 5)
 
 
 def test_mean_precision_adds_up_over_batches_and_leaves_padding_out():
-    metric = model.MeanPrecision(2)
+    metric = MeanPrecision(2)
     update(metric, [[1, 0]], [[[0.1, 0.9], [0.0, 1.0]]], [[True, False]])
     # now at 0.5: one right of two; at 1: none
     assert update(metric, [[0]], [[[0.3, 0.7]]]) == pytest.approx((1 / 2) / 5)
@@ -125,5 +126,5 @@ def test_mean_precision_adds_up_over_batches_and_leaves_padding_out():
 def test_mean_accuracy_is_the_mean_of_the_classes_recalls():
     # class 0: 1 of 2 right; class 2: 1 of 1; class 1 has no frame and does not count
     probabilities = [[[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [1.0, 0.0, 0.0]]]
-    found = update(model.MeanAccuracy(3), [[0, 0, 2, 2]], probabilities, [[True, True, True, False]])
+    found = update(MeanAccuracy(3), [[0, 0, 2, 2]], probabilities, [[True, True, True, False]])
     assert found == pytest.approx((1 / 2 + 1) / 2)

@@ -13,7 +13,7 @@ import annotations
 import trainer
 import utils
 
-TIMES = ("seconds", "windows_per_second")
+TIMES = ("seconds", "windows_per_second", "input_wait")
 
 
 def values(folder: Path) -> list[dict]:
@@ -45,7 +45,8 @@ def test_what_a_run_leaves(folder):
     evaluation = [record for record in values(run) if "loss_eval" in record]
     assert [record["step"] for record in training] == [10, 20, 30, 40, 50, 60]
     assert [record["step"] for record in evaluation] == [30, 60]
-    assert set(training[0]) == {"step", "loss", "mean_precision_train", "mean_accuracy_train", "learning_rate"}
+    names = {"loss", "gradient_norm", "mean_precision_train", "mean_accuracy_train", "learning_rate"}
+    assert set(training[0]) == {"step"} | names
     names = {"loss_eval", "mean_precision_eval", "mean_accuracy_eval", "average_mAP", "mAP_0.50"}
     assert set(evaluation[0]) == {"step"} | names
     described = json.loads((run / "model.json").read_text())

@@ -1,0 +1,163 @@
+"""A trained classifier -> a SavedModel that needs nothing of this code, or an ONNX file.
+
+The SavedModel's `serving_default` takes prepared windows; its signature `video` takes a whole video's raw features and
+prepares them itself. Symbols: B windows a batch, T frames of a window or of a video, D numbers a raw frame, D' numbers
+a prepared one, K classes, W windows of a video.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+import config
+import model
+import preparation
+import utils
+from predictions_json import WINDOWS_A_BATCH
+
+# the folder of a SavedModel that servers leave to others
+EXTRA = "assets.extra"
+
+
+def write_saved_model(folder: Path, classifier: keras.Model, settings: config.Config, description: dict) -> None:
+    """Write the classifier with its signatures, and model.json (`description`) and config.yml beside them."""
+    # another one of the same weights: without what belongs to a GPU, to several devices or to a lower precision
+    portable = model.build_classifier(
+        classifier.input_shape[0][-1], classifier.output_shape[-1], settings.model, portable=True
+    )
+    for weight, trained in zip(portable.weights, classifier.weights, strict=True):
+        weight.assign(trained.numpy())
+
+    def serve(features: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": tf.nn.softmax(portable([features, mask], training=False))}
+
+    video = VideoScores(portable, settings, description)
+    archive = keras.export.ExportArchive()
+    archive.track(portable)
+    archive.add_endpoint("serving_default", serve, input_signature=[
+        tf.TensorSpec((None, None, portable.input_shape[0][-1]), tf.float32, name="features"),
+        tf.TensorSpec((None, None), tf.bool, name="mask"),
+    ])  # fmt: skip
+    archive.add_endpoint("video", video.score, input_signature=[
+        tf.TensorSpec((None, *description["features"]["feature_shape"]), tf.float32, name="features"),
+        tf.TensorSpec((None,), tf.float64, name="timestamps"),
+    ])  # fmt: skip
+    with utils.atomic_folder(folder) as temporary:
+        archive.write_out(str(temporary), verbose=False)
+        (temporary / EXTRA).mkdir()
+        utils.write_json(temporary / EXTRA / "model.json", description)
+        utils.write_text(temporary / EXTRA / "config.yml", settings.to_yaml())
+
+
+class VideoScores:
+    """A whole video's raw features -> class probabilities of its frames, in a graph.
+
+    The same as `preparation.prepare_features` and `predictions_json.frame_scores`, which the tests compare it with.
+    """
+
+    def __init__(self, classifier: keras.Model, settings: config.Config, description: dict):
+        self._classifier = classifier
+        self._length, self._stride = settings.data.max_frames, settings.predict.window_stride
+        self._preparation = preparation.preparation_from_json(description["preparation"])
+        self._stored_as = tf.as_dtype(description["features"].get("dtype", "float32"))
+
+    def score(self, features: tf.Tensor, timestamps: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Score a video.
+
+        Args:
+          features: float32 [T, D] or maps [T, h, w, C] of its sampled frames, as the extractor gives them.
+          timestamps: float64 [T] seconds, when each is shown.
+
+        Returns:
+          `probabilities` float32 [T, K], and `boundaries` float64 [T + 1] seconds: 0, the midpoints between frames, and
+          half a frame's time after the last.
+        """
+        tf.debugging.assert_equal(tf.shape(features)[0], tf.shape(timestamps)[0], "a timestamp for each frame")
+        tf.debugging.assert_positive(tf.shape(features)[0], "at least one frame")
+        # training rounds features and prepared ones to what feature files hold
+        stored = tf.cast(tf.cast(tf.reshape(features, (tf.shape(features)[0], -1)), self._stored_as), tf.float32)
+        prepared = tf.cast(tf.cast(self._prepare(stored), self._stored_as), tf.float32)
+        prepared = tf.ensure_shape(prepared, (None, self._classifier.input_shape[0][-1]))
+        middle = (timestamps[1:] + timestamps[:-1]) / 2
+        end = tf.cond(tf.shape(middle)[0] > 0, lambda: 2 * timestamps[-1:] - middle[-1:], lambda: timestamps[-1:])
+        boundaries = tf.concat([tf.zeros(1, tf.float64), middle, end], 0)
+        return {"probabilities": self._scores(prepared), "boundaries": boundaries}
+
+    def _prepare(self, features: tf.Tensor) -> tf.Tensor:
+        """[T, D] -> [T, D'], see `preparation.prepare_features`."""
+        how = self._preparation
+        mean, deviation = tf.constant(0.0), tf.constant(1.0)
+        if how.normalization == "train":
+            mean, deviation = tf.constant(how.mean), tf.constant(how.deviation)
+        elif how.normalization == "video":
+            mean = tf.reduce_mean(features, 0)
+            deviation = tf.math.reduce_std(features, 0) + preparation.EPSILON
+        parts = [(features - mean) / deviation]
+        if how.temporal_difference != "none":
+            change = features - tf.concat([features[:1], features[:-1]], 0)
+            change = tf.where(self._cuts(features)[:, None], 0.0, change) / deviation
+            parts.append(tf.abs(change) if how.temporal_difference == "absolute" else change)
+        if how.projections is not None:
+            parts = [(part - p.mean) @ p.basis for part, p in zip(parts, how.projections, strict=True)]
+        return tf.concat(parts, 1)
+
+    def _cuts(self, features: tf.Tensor) -> tf.Tensor:
+        """Whether a shot cut lies before each frame, bool [T], see `preparation.shot_cuts`."""
+        norm = tf.norm(features, axis=1) + preparation.EPSILON
+        cosine = tf.reduce_sum(features[1:] * features[:-1], 1) / (norm[1:] * norm[:-1])
+        return tf.concat([[False], cosine < 1 - preparation.SHOT_CUT], 0)
+
+    @tf.function  # which turns the loop over a tensor into one of the graph
+    def _scores(self, features: tf.Tensor) -> tf.Tensor:
+        """Prepared features [T, D'] -> mean probabilities [T, K] of the overlapping windows that see each frame."""
+        frames, length = tf.shape(features)[0], self._length
+        if self._stride >= length:
+            starts = tf.range(0, frames, length)
+        else:
+            # the last window ends with the video; see `data.window_starts`
+            last = tf.maximum(frames - length, 0)
+            starts = tf.concat([tf.range(0, last, self._stride), last[None]], 0)  # [W]
+        total = tf.zeros((frames, self._classifier.output_shape[-1]))
+        seen = tf.zeros((frames, 1))
+        for first in tf.range(0, tf.shape(starts)[0], WINDOWS_A_BATCH):
+            rows = starts[first : first + WINDOWS_A_BATCH, None] + tf.range(length)  # [B, T]
+            mask = rows < frames
+            windows = tf.where(mask[..., None], tf.gather(features, tf.minimum(rows, frames - 1)), 0.0)
+            probabilities = tf.nn.softmax(self._classifier([windows, mask], training=False))
+            total = tf.tensor_scatter_nd_add(total, rows[mask][:, None], probabilities[mask])
+            seen = tf.tensor_scatter_nd_add(seen, rows[mask][:, None], tf.ones((tf.size(rows[mask]), 1)))
+        return total / seen
+
+
+def write_onnx(run_folder: Path) -> Path:
+    """Turn a run's SavedModel into model.onnx: `features` and `mask` of prepared windows -> `probabilities`.
+
+    model.json and config.yml stand in its metadata.
+
+    Raises ValueError when the run is not finished, or the packages tf2onnx and onnx are missing.
+    """
+    saved, path = run_folder / "saved_model", run_folder / "model.onnx"
+    if not saved.is_dir():
+        raise ValueError(f"{run_folder}: holds no trained model: run `python trainer.py` with the same settings first")
+    try:
+        import onnx
+        import tf2onnx
+    except ImportError as error:
+        raise ValueError(f"--export onnx needs two packages: pip install tf2onnx onnx ({error})") from None
+    loaded = tf.saved_model.load(str(saved))
+    serve = loaded.signatures["serving_default"]
+    names = ("features", "mask")
+    signature = [tf.TensorSpec(spec.shape, spec.dtype, name=name)
+                 for name in names for spec in [serve.structured_input_signature[1][name]]]  # fmt: skip
+    function = tf.function(lambda features, mask: serve(features=features, mask=mask), input_signature=signature)
+    converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=17)
+    for name in ("model.json", "config.yml"):
+        entry = converted.metadata_props.add()
+        entry.key, entry.value = name, (saved / EXTRA / name).read_text(encoding="utf-8")
+    onnx.checker.check_model(converted)
+    with utils.atomic_path(path) as temporary:
+        temporary.write_bytes(converted.SerializeToString())
+    return path

@@ -1,0 +1,136 @@
+"""Feature files + annotations -> what a run trains and evaluates on.
+
+Symbols: D' numbers a prepared frame, K classes with background, N frames of all videos.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+import annotations
+import config
+import data
+import predictions_json
+import preparation
+import segments
+import utils
+from feature_records import require_spec
+
+QUANTILES = 21  # every 5 percent
+
+
+@dataclasses.dataclass(frozen=True)
+class RunData:
+    """What a run trains and evaluates on; `validation` is None where that subset has no features."""
+
+    annotated: annotations.Annotations
+    classes: tuple[str, ...]
+    segment_seconds: np.ndarray  # [K, QUANTILES], see `predictions_json.TrainedModel`
+    feature_spec: dict
+    preparation: preparation.Preparation
+    training: data.FeatureStore
+    validation: data.FeatureStore | None
+
+    def model(self, classify: predictions_json.Classify) -> predictions_json.TrainedModel:
+        """What is trained on this data, with what classifies windows."""
+        return predictions_json.TrainedModel(
+            self.classes, self.preparation, self.feature_spec, self.segment_seconds, classify
+        )
+
+    def description(self) -> dict:
+        """The content of model.json: what a user of the model has to know besides its weights."""
+        return {
+            "classes": list(self.classes),
+            "segment_seconds": self.segment_seconds.round(3).tolist(),
+            "preparation": preparation.preparation_to_json(self.preparation),
+            "features": self.feature_spec,
+            "training_data": {
+                "version": self.annotated.version,
+                "videos": len(self.training.ids),
+                "file": Path(self.annotated.source).name,
+            },
+        }
+
+
+def load_data(settings: config.Config, subsets: tuple[str, ...] = ("training", "validation")) -> RunData:
+    """Read annotations and features of the training subset and, where `subsets` has it, of the validation subset.
+
+    Raises ValueError that names the command to run when a stage has not run yet.
+    """
+    paths, chosen = settings.paths, settings.data
+    spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
+    annotated = annotations.load(paths.json_data_path)
+    classes = annotated.classes(chosen.taxonomy_level, chosen.min_examples)
+    index = {name: number for number, name in enumerate(classes)}
+    class_of = annotated.class_of(chosen.taxonomy_level)
+    class_index = {label: index[name] for label, name in class_of.items() if name in index}
+    if left_out := sorted(set(class_of.values()) - set(classes)):
+        utils.LOGGER.warning(
+            "%d classes have fewer than %d training segments (data.min_examples) and count as background: %s",
+            len(left_out), chosen.min_examples, ", ".join(left_out),
+        )  # fmt: skip
+    training = annotated.subset("training")
+    prepared = learn_preparation(paths.feature_map_folder, training, chosen)
+
+    def load(subset: str) -> data.FeatureStore:
+        videos = annotated.subset(subset)
+        files = [path for _, path in data.present_files(paths.feature_map_folder, subset, videos)[0]]
+        in_memory = chosen.cache == "memory" or (chosen.cache == "auto" and data.fits_memory(files, prepared))
+        cache_folder = None if in_memory else paths.model_dir / "cache"
+        return data.load_store(paths.feature_map_folder, subset, videos, class_index, prepared, cache_folder)
+
+    validation = None
+    if "validation" not in subsets:
+        pass
+    elif any((paths.feature_map_folder / "validation").glob("*.tfrecord")):
+        validation = load("validation")
+    else:
+        utils.LOGGER.warning("no features of validation videos: the run is not evaluated, and its last step is kept")
+    seconds = segment_seconds(training, class_index, len(classes))
+    return RunData(annotated, classes, seconds, spec, prepared, load("training"), validation)
+
+
+def learn_preparation(
+    folder: Path, videos: list[annotations.Video], chosen: config.DataSettings
+) -> preparation.Preparation:
+    """How features are prepared, with what the training features in `folder` say of it."""
+    made = preparation.Preparation(chosen.feature_normalization, chosen.temporal_difference)
+    if chosen.feature_normalization != "train" and chosen.components is None:
+        return made
+    paths = [path for _, path in data.present_files(folder, "training", videos)[0]]
+    if chosen.feature_normalization == "train":
+        mean, deviation = preparation.training_statistics(paths)
+        made = dataclasses.replace(made, mean=mean, deviation=deviation)
+    if chosen.components is not None:
+        projections = preparation.training_projections(paths, made, chosen.components)
+        made = dataclasses.replace(made, projections=projections)
+    return made
+
+
+def segment_seconds(videos: list[annotations.Video], class_index: dict[str, int], classes: int) -> np.ndarray:
+    """[K, QUANTILES] quantiles of the lengths of each class's segments; zeros where it has none."""
+    lengths: list[list[float]] = [[] for _ in range(classes)]
+    for segment in (segment for video in videos for segment in video.labelled_segments()):
+        if segment.label in class_index:
+            lengths[class_index[segment.label]].append(segment.end - segment.start)
+    grid = np.linspace(0, 1, QUANTILES)
+    return np.stack([np.quantile(some, grid) if some else np.zeros(QUANTILES) for some in lengths])
+
+
+def class_weights(labels: np.ndarray, classes: int, chosen: config.TrainSettings) -> np.ndarray:
+    """The loss's weight of each class [K], float32, by its training frames; 1 on average over frames before
+    `weight_factor` scales that of background.
+
+    Args:
+      labels: [N] classes of training frames; IGNORED ones do not count.
+      classes: K.
+      chosen: its `class_balance` b gives weights of frequency^-b.
+    """
+    frames = np.bincount(labels[labels != data.IGNORED], minlength=classes).astype(np.float64)
+    weights = np.where(frames > 0, np.maximum(frames, 1) ** -chosen.class_balance, 0)
+    weights *= frames.sum() / max(np.sum(weights * frames), 1e-12)
+    weights[segments.BACKGROUND] *= chosen.weight_factor
+    return weights.astype(np.float32)

@@ -1,0 +1,136 @@
+"""What a run hands on: the SavedModel's signature `video` against the pipeline's own preparation and windows; ONNX."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from made_features import SIZE, made_settings, make_data_set
+
+import config
+import data
+import predictions_json
+import preparation
+import trainer
+import utils
+from feature_records import feature_file, read_features
+from learning import export
+from learning.run_data import load_data
+from model import build_classifier
+
+KINDS = {
+    "plain": (),
+    "video": ("data.feature_normalization=video", "data.temporal_difference=signed"),
+    "train": ("data.feature_normalization=train", "data.temporal_difference=absolute", "data.components=[4, 3]"),
+    "no_overlap": ("data.components=[3]", "predict.window_stride=15", "model.predict_mode=last"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    make_data_set(folder)
+    trainer.run(made_settings(folder, "train.max_steps=20"))
+    return folder
+
+
+def exported(folder, *assignments):
+    """The `video` signature of an untrained model, and scores [T, K] of the testing videos from the pipeline."""
+    settings = made_settings(folder, "model.dropout=0", *assignments)
+    run_data = load_data(settings, ())
+    size = run_data.training.features.shape[1]
+    tf.keras.utils.set_random_seed(1)
+    classifier = build_classifier(size, len(run_data.classes), settings.model)
+    target = folder / "untrained"
+    export.write_saved_model(target, classifier, settings, run_data.description())
+    testing = run_data.annotated.subset("testing")
+    store = data.load_store(folder / "features", "testing", testing, {}, run_data.preparation)
+    scores = predictions_json.frame_scores(
+        store, lambda features, mask: tf.nn.softmax(classifier([features, mask])).numpy(),
+        settings.data.max_frames, settings.predict.window_stride,
+    )  # fmt: skip
+    return tf.saved_model.load(str(target)), store, scores
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_video_signature_does_what_the_pipeline_does(folder, kind):
+    loaded, store, expected = exported(folder, *KINDS[kind])
+    paths = [feature_file(folder / "features", "testing", name) for name in store.ids]
+    for number, video in enumerate(read_features(paths)):
+        found = loaded.signatures["video"](
+            features=tf.constant(video.features, tf.float32), timestamps=tf.constant(video.timestamps)
+        )
+        np.testing.assert_allclose(found["probabilities"], expected[number], atol=2e-6)
+        np.testing.assert_allclose(found["boundaries"][:-1], store.boundaries(number)[:-1], atol=1e-6)
+
+
+def test_cuts_and_short_videos(folder):
+    settings = made_settings(folder, *KINDS["video"])
+    loaded, store, _ = exported(folder, *KINDS["video"])
+    features = np.random.default_rng(0).normal(size=(9, SIZE)).astype(np.float32)
+    features[5:] *= -1
+    assert preparation.shot_cuts(features).any()
+    for frames in (1, 2, 9):
+        found = loaded.signatures["video"](
+            features=tf.constant(features[:frames]), timestamps=tf.range(frames, dtype=tf.float64)
+        )
+        prepared = preparation.prepare_features(
+            features[:frames], np.arange(frames), preparation.Preparation("video", "signed")
+        )
+        windows = np.zeros((1, settings.data.max_frames, 2 * SIZE), np.float32)
+        windows[0, :frames] = prepared
+        mask = np.arange(settings.data.max_frames)[None] < frames
+        serve = loaded.signatures["serving_default"]
+        expected = serve(features=tf.constant(windows), mask=tf.constant(mask))["probabilities"][0, :frames]
+        np.testing.assert_allclose(found["probabilities"], expected, atol=2e-6)
+        assert found["boundaries"].shape == (frames + 1,)
+
+
+def test_maps_are_laid_out_as_in_training(folder):
+    chosen = ["model.num_nodes=4", "data.max_frames=4", "data.window_stride=2", "predict.window_stride=2"]
+    settings = config.load(None, chosen)
+    classifier = build_classifier(12, 3, settings.model)
+    description = {
+        "classes": ["background", "a", "b"], "features": {"feature_shape": [2, 2, 3], "dtype": "float16"},
+        "preparation": preparation.preparation_to_json(preparation.Preparation()),
+    }  # fmt: skip
+    export.write_saved_model(folder / "maps", classifier, settings, description)
+    maps = np.random.default_rng(0).normal(size=(4, 2, 2, 3)).astype(np.float16).astype(np.float32)
+    loaded = tf.saved_model.load(str(folder / "maps"))
+    found = loaded.signatures["video"](features=tf.constant(maps), timestamps=tf.range(4, dtype=tf.float64))
+    expected = tf.nn.softmax(classifier([maps.reshape(1, 4, 12), np.ones((1, 4), bool)]))[0]
+    np.testing.assert_allclose(found["probabilities"], expected, atol=2e-6)
+
+
+def test_classes_features_and_decoding_travel_with_the_model(folder):
+    extra = folder / "run/saved_model/assets.extra"
+    described = utils.read_json(extra / "model.json")
+    assert described == utils.read_json(folder / "run/model.json")
+    assert described["classes"] == ["background", "jump", "run"] and described["features"]["feature_shape"] == [SIZE]
+    training = {"version": "made", "videos": 6, "file": "annotations.json"}
+    assert described["training_data"] == training
+    assert config.load(extra / "config.yml").predict == made_settings(folder).predict
+
+
+def test_onnx_gives_the_same_probabilities(folder, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    arguments = ["-c", str(folder / "run/config.yml"), "--export", "onnx"]
+    assert trainer.main(arguments) == 0
+    assert "model.onnx" in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(folder / "run/model.onnx", providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(0)
+    trained = predictions_json.load_trained(folder / "run")
+    for batch, frames in ((2, 15), (3, 7), (1, 1)):
+        features = random.normal(size=(batch, frames, SIZE)).astype(np.float32)
+        mask = np.arange(frames)[None] < random.integers(1, frames + 1, size=(batch, 1))
+        (found,) = session.run(["probabilities"], {"features": features, "mask": mask})
+        np.testing.assert_allclose(found[mask], trained.classify(features, mask)[mask], atol=1e-5)
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["model.json"])["classes"] == ["background", "jump", "run"]
+
+
+def test_onnx_of_no_run_is_refused(folder):
+    shutil.rmtree(folder / "nowhere", ignore_errors=True)
+    with pytest.raises(ValueError, match=r"run `python trainer\.py`"):
+        export.write_onnx(folder / "nowhere")

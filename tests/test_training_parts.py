@@ -1,0 +1,207 @@
+"""The recurrent layer and the optimizer against Keras' own, warm starts, what TensorBoard gets."""
+
+import io
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from made_features import made_settings, make_data_set
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import config
+import model
+import trainer
+import utils
+from learning import recurrence
+from learning.adam import Adam
+from learning.evaluation import draw_timeline
+from learning.recurrence import BidirectionalLSTM
+from learning.warm_start import take_weights
+from training import Training
+
+
+def both_layers(merge, sequences):
+    """Our layer and Keras' with the same weights, biases included."""
+    keras.utils.set_random_seed(3)
+    cell = keras.layers.LSTM(5, return_sequences=sequences, bias_initializer="normal")
+    layers = [kind(cell, merge_mode=merge) for kind in (BidirectionalLSTM, keras.layers.Bidirectional)]
+    for layer in layers:
+        layer.build((None, None, 4))
+    layers[0].set_weights(layers[1].get_weights())
+    return layers
+
+
+@pytest.mark.parametrize("unrolled", [0, 64])
+@pytest.mark.parametrize(("merge", "sequences"), [("ave", True), ("concat", True), ("concat", False)])
+def test_the_layer_computes_what_keras_computes(monkeypatch, merge, sequences, unrolled):
+    monkeypatch.setattr(recurrence, "UNROLLED_FRAMES", unrolled)
+    features = tf.constant(np.random.default_rng(0).normal(size=(3, 7, 4)), tf.float32)
+    mask = tf.constant([[True] * 7, [True] * 4 + [False] * 3, [True] + [False] * 6])
+    values, gradients = [], []
+    for layer in both_layers(merge, sequences):
+        with tf.GradientTape() as tape:
+            states = layer(features, mask=mask)
+            # Keras gives zeros in padded frames, where ours keeps the last state
+            real = tf.where(mask[..., None], states, 0.0) if sequences else states
+            loss = tf.reduce_sum(tf.sin(real * 3))
+        values.append(real)
+        gradients.append(tape.gradient(loss, layer.trainable_weights))
+    np.testing.assert_allclose(*values, atol=1e-6)
+    for ours, theirs in zip(*gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_the_layer_without_a_mask():
+    features = tf.constant(np.random.default_rng(0).normal(size=(2, 3, 4)), tf.float32)
+    ours, theirs = both_layers("ave", True)
+    np.testing.assert_allclose(ours(features), theirs(features), atol=1e-6)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_the_optimizer_takes_keras_steps(decay):
+    random, start = np.random.default_rng(0), np.array([[1.0, -2.0], [0.5, 3.0]], np.float32)
+    ours, theirs = keras.Variable(start), keras.Variable(start)
+    optimizer = Adam([ours], lambda step: 0.1 / (1 + tf.cast(step, tf.float32)), decay)
+    schedule = keras.optimizers.schedules.InverseTimeDecay(0.1, 1, 1.0)
+    reference = keras.optimizers.AdamW(schedule, weight_decay=decay)
+    for _ in range(5):
+        gradient = tf.constant(random.normal(size=(2, 2)), tf.float32)
+        optimizer.apply([gradient])
+        reference.apply_gradients([(gradient, theirs)])
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5)
+    assert int(optimizer.iterations) == 5 and float(optimizer.learning_rate) == pytest.approx(0.1 / 6)
+
+
+def test_the_first_step_by_hand():
+    # Adam's first step is the learning rate against the gradient's sign; decay takes 0.1 * 0.5 of the weight before
+    weight = keras.Variable(np.array([2.0, -4.0], np.float32))
+    Adam([weight], 0.1, 0.5).apply([tf.constant([3.0, -0.2])])
+    np.testing.assert_allclose(weight.numpy(), [2 - 0.1 - 0.1, -4 + 0.2 + 0.1], rtol=1e-5)
+
+
+TINY = ("model.num_nodes=4", "model.dropout=0", "data.max_frames=5")
+
+
+def made_training(tmp_path, *assignments):
+    keras.utils.set_random_seed(0)
+    settings = config.load(None, [*TINY, f"paths.data_dir={tmp_path}", *assignments])
+    return Training(settings, 3, np.ones(3, np.float32))
+
+
+def batches():
+    random = np.random.default_rng(0)
+    values = {
+        "features": random.normal(size=(20, 2, 5, 3)).astype(np.float32),
+        "labels": random.integers(0, 3, (20, 2, 5)).astype(np.int32),
+        "mask": np.ones((20, 2, 5), bool),
+    }
+    return tf.data.Dataset.from_tensor_slices(values)
+
+
+def test_several_steps_a_call_are_the_single_ones(tmp_path):
+    single, several = made_training(tmp_path), made_training(tmp_path)
+    one_by_one = single.devices.distribute(batches())
+    losses = [single.train_steps(one_by_one, 1)["loss"][0] for _ in range(7)]
+    iterator = several.devices.distribute(batches())
+    taken = [several.train_steps(iterator, count) for count in (1, 4, 2)]
+    np.testing.assert_array_equal(np.concatenate([part["loss"] for part in taken]), losses)
+    assert all(part["input_wait"] >= 0 for part in taken) and several.step == 7
+    for one, other in zip(single.classifier.weights, several.classifier.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_gradients_are_clipped_and_their_norm_is_of_before(tmp_path):
+    free = made_training(tmp_path, "train.gradient_clip_norm=0", "train.learning_rate=1e-9")
+    cut = made_training(tmp_path, "train.gradient_clip_norm=0.01", "train.learning_rate=1e-9")
+    norms = [float(one.train_steps(iter(batches()), 1)["gradient_norm"][0]) for one in (free, cut)]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5) and norms[0] > 0.01
+    # the moments say what the optimizer was given: a tenth of the gradient
+    applied = [np.sqrt(sum(np.sum(m.numpy() ** 2) for m in one.optimizer.momentums)) * 10 for one in (free, cut)]
+    assert applied == pytest.approx([norms[0], 0.01], rel=1e-4)
+
+
+def test_bfloat16_learns_with_float32_weights(tmp_path):
+    training = made_training(tmp_path, "train.precision=bfloat16", "train.learning_rate=0.02")
+    taken = training.train_steps(iter(batches().take(1).repeat()), 30)
+    assert taken["loss"][-1] < taken["loss"][0] - 0.1
+    assert {weight.value.dtype for weight in training.classifier.weights} == {tf.float32}
+    logits = training.classifier([tf.zeros((1, 5, 3)), tf.ones((1, 5), tf.bool)])
+    assert logits.dtype == tf.float32
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A finished run with everything that TensorBoard can get."""
+    folder = tmp_path_factory.mktemp("parts")
+    make_data_set(folder)
+    settings = made_settings(folder, "data.max_frames=6", "train.histograms=true", "train.pictures=2")
+    assert trainer.run(settings, profile=True) == 0
+    return folder
+
+
+def test_what_tensorboard_gets(folder):
+    events = EventAccumulator(str(folder / "run"), size_guidance={"tensors": 0}).Reload()
+    names = set(events.Tags()["tensors"])
+    records = utils.read_jsonl(folder / "run/metrics.jsonl")
+    scalars = {name for record in records for name in record} - {"step", "seconds"}
+    assert scalars >= {"loss", "gradient_norm", "learning_rate", "windows_per_second", "input_wait", "average_mAP"}
+    assert scalars <= names
+    assert {"validation/validation_0", "validation/validation_1", "logits/kernel"} <= names
+    assert "validation/validation_2" not in names
+    # of an image: width, height and the picture itself
+    picture = events.Tensors("validation/validation_0")[-1].tensor_proto.string_val[2]
+    assert Image.open(io.BytesIO(picture)).size[0] > 500
+    assert list((folder / "run/plugins/profile").rglob("*.xplane.pb"))
+    assert all(0 <= record["input_wait"] <= 1 for record in records if "input_wait" in record)
+
+
+def test_a_timeline_shows_what_is_annotated():
+    boundaries, labels = np.arange(11.0), np.array([0, 0, 0, 1, 1, 1, 1, 0, 0, 0])
+    scores = np.full((10, 3), [0.9, 0.05, 0.05])
+    names = ("background", "jump", "run")
+
+    def drawn(labels, scores=scores):
+        return np.asarray(Image.open(io.BytesIO(draw_timeline(boundaries, scores, labels, names))).convert("RGB"))
+
+    empty = drawn(np.zeros(10, int))
+    assert np.ptp(empty) > 100
+    changed = np.flatnonzero((drawn(labels) != empty).any(axis=(0, 2)))
+    # the shade reaches over 4 of 10 seconds
+    assert 0.25 * empty.shape[1] < len(changed) < 0.6 * empty.shape[1]
+    one = draw_timeline(np.array([0.0, 1.0]), np.ones((1, 1)), np.zeros(1, int), ("background",))
+    assert Image.open(io.BytesIO(one)).size == empty.shape[1::-1]
+
+
+def test_a_warm_start_takes_weights_and_matches_classes_by_name(folder):
+    settings = made_settings(folder, "data.max_frames=6")
+    keras.utils.set_random_seed(9)
+    classes = ("background", "climb", "run", "jump")
+    fresh = model.build_classifier(6, 4, settings.model)
+    random_start = fresh.get_layer("logits").kernel.numpy()
+    assert take_weights(fresh, classes, folder / "run") == 3
+    trained = tf.saved_model.load(str(folder / "run/saved_model"))
+    there = {variable.name.partition(":")[0]: variable.numpy() for variable in trained.variables}
+    kernel = fresh.get_layer("logits").kernel.numpy()
+    # there: background, jump, run
+    np.testing.assert_array_equal(kernel[:, [0, 3, 2]], there["logits/kernel"])
+    np.testing.assert_array_equal(kernel[:, 1], random_start[:, 1])
+    for weight in fresh.weights[:-2]:
+        np.testing.assert_array_equal(weight.numpy(), there[weight.path])
+
+
+def test_a_warm_start_begins_where_the_other_run_ended(folder):
+    chosen = ("data.max_frames=6", "paths.model_dir=warm", f"train.warm_start={folder / 'run'}", "train.max_steps=10")
+    assert trainer.run(made_settings(folder, *chosen, "train.ema_decay=0.9", "train.pictures=0")) == 0
+    first = utils.read_jsonl(folder / "warm/metrics.jsonl")[0]["loss"]
+    assert first < utils.read_jsonl(folder / "run/metrics.jsonl")[0]["loss"] / 2
+
+
+def test_a_warm_start_from_another_model_names_the_weights(folder, tmp_path):
+    settings = made_settings(folder, "model.num_nodes=5")
+    other = model.build_classifier(6, 3, settings.model)
+    with pytest.raises(ValueError, match=r"its model is another: .*kernel \[6, 20\] here, \[6, 32\] there"):
+        take_weights(other, ("background", "jump", "run"), folder / "run")
+    with pytest.raises(ValueError, match="expected the folder of a finished run"):
+        take_weights(other, ("background",), tmp_path)
