@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
-BATCHES = {15: 60, 128: 12}  # windows a step -> steps a turn
+BATCHES = {15: 200, 128: 30}  # windows a step -> steps a turn
 CONTENDERS = ("ours", "fit", "pytorch")
 # an environment of its own: `make bench` makes it from benchmarks/requirements.txt
 TORCH_PYTHON = Path(os.environ.get("TORCH_PYTHON", ROOT / ".venv/torch/bin/python"))
