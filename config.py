@@ -148,7 +148,7 @@ class TrainSettings(Section):
 class PredictSettings(Section):
     subset: Subset
     window_stride: Count
-    method: Literal["runs", "thresholds"]
+    method: Literal["runs", "thresholds", "shots"]
     smoothing: float = Field(ge=0)
     smoothing_filter: Literal["gaussian", "median"]
     shot_smoothing: Share
@@ -226,7 +226,7 @@ class Config(Section):
 class _Loader(yaml.SafeLoader):
     """The safe loader, which also refuses a key given twice (one would be lost) and anchors (they can explode)."""
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node:
         if self.check_event(yaml.AliasEvent):
             where = self.peek_event().start_mark
             raise yaml.constructor.ConstructorError(None, None, "anchors are not used here", where)

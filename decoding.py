@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from config import PredictSettings
 
 EPSILON = 1e-9
+OVERLAPS = np.linspace(0.5, 0.95, 10)  # tIoU thresholds of ActivityNet's average mAP
+LEAST_LIKELY = 1e-3  # rows of shots that are less likely one action are not looked at
+PAIRS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def decode(
       probabilities: [T, K] of each sampled frame, background first.
       boundaries: [T + 1] seconds, of `segments.frame_boundaries`.
       settings: section `predict` of the configuration.
-      cuts: bool [T], True where a shot cut lies before the frame; None: no cuts.
+      cuts: bool [T], True where a shot cut lies before the frame; None: the video is one shot.
       min_seconds: [K] that a segment of a class lasts at least, besides `settings.min_seconds`; None: nothing more.
 
     Returns:
@@ -53,7 +56,10 @@ def decode(
         found = _runs(probabilities, boundaries)
     else:
         scores = refine(probabilities, boundaries, settings, cuts)
-        found = _candidates(scores, boundaries, settings, cuts)
+        if settings.method == "shots":
+            found = _rows_of_shots(scores, boundaries, cuts, settings.max_shots)
+        else:
+            found = _stretches(scores, boundaries, settings)
         found = _weigh_by_video(found, scores, settings)
     shortest = settings.min_seconds if min_seconds is None else np.maximum(settings.min_seconds, min_seconds)
     shortest = np.broadcast_to(shortest, probabilities.shape[1:])
@@ -76,9 +82,7 @@ def refine(
         scores = median(probabilities, boundaries, settings.smoothing)
     if not settings.shot_smoothing or cuts is None or not len(scores):
         return scores
-    borders = np.flatnonzero(np.concatenate([[True], cuts[1:], [True]]))
-    widths = np.diff(boundaries)
-    means = np.add.reduceat(scores * widths[:, None], borders[:-1]) / np.add.reduceat(widths, borders[:-1])[:, None]
+    borders, means = _shot_means(scores, boundaries, cuts)
     return scores + settings.shot_smoothing * (np.repeat(means, np.diff(borders), axis=0) - scores)
 
 
@@ -121,14 +125,60 @@ def _runs(probabilities: np.ndarray, boundaries: np.ndarray) -> Detections:
     return Detections(np.stack([boundaries[first], boundaries[past]], axis=1), classes, scores)
 
 
-def _candidates(
-    probabilities: np.ndarray, boundaries: np.ndarray, settings: PredictSettings, cuts: np.ndarray | None
-) -> Detections:
+def _shot_means(scores: np.ndarray, boundaries: np.ndarray, cuts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The first frames of the S shots and T behind them [S + 1], and their mean scores over time [S, K]."""
+    inner = np.zeros(len(scores) - 1, bool) if cuts is None else cuts[1:]
+    borders = np.flatnonzero(np.concatenate([[True], inner, [True]]))
+    widths = np.diff(boundaries)
+    sums = np.add.reduceat(scores * widths[:, None], borders[:-1])
+    return borders, sums / np.maximum(np.add.reduceat(widths, borders[:-1]), EPSILON)[:, None]
+
+
+def _rows_of_shots(scores: np.ndarray, boundaries: np.ndarray, cuts: np.ndarray | None, max_shots: int) -> Detections:
+    """Up to `max_shots` (0: any number of) whole shots in a row, for videos whose actions begin and end at cuts.
+
+    Shots count as independent, each showing class k with q_k, the mean of its score. So a row of shots is one action
+    and no part of a longer one with the probability (1 - q_k of the shot before) * the product of its q_k * (1 - q_k of
+    the shot after). A row's score is the share of the tIoU thresholds OVERLAPS that it is expected to reach: the sum
+    over all rows, itself included, of their probability times the share that its tIoU with them reaches.
+    """
+    if not len(scores):
+        return Detections(np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0))
+    borders, means = _shot_means(scores, boundaries, cuts)
+    first, past = np.triu_indices(len(borders), 1)
+    near = past - first <= (max_shots or len(borders))
+    first, past = first[near], past[near]
+    inside = np.pad(np.cumsum(np.log(np.maximum(means, EPSILON)), axis=0), ((1, 0), (0, 0)))  # [S + 1, K]
+    ends = np.pad(1 - means, ((1, 1), (0, 0)), constant_values=1)  # [S + 2, K]
+    spans, classes, values = [np.zeros((0, 2))], [np.zeros(0, np.int64)], [np.zeros(0)]
+    for label in range(1, scores.shape[1]):
+        likely = np.exp(inside[past, label] - inside[first, label]) * ends[first, label] * ends[past + 1, label]
+        rows = np.flatnonzero(likely >= LEAST_LIKELY)
+        span = np.stack([boundaries[borders[first[rows]]], boundaries[borders[past[rows]]]], axis=1)
+        spans.append(span)
+        classes.append(np.full(len(rows), label))
+        values.append(_expected_share(span, likely[rows]))
+    return Detections(np.concatenate(spans), np.concatenate(classes), np.concatenate(values))
+
+
+def _expected_share(spans: np.ndarray, likely: np.ndarray) -> np.ndarray:
+    """The share [N] of OVERLAPS that spans [N, 2] are expected to reach, where each is the true one with `likely`."""
+    expected = np.zeros(len(spans))
+    step = max(PAIRS_AT_ONCE // max(len(spans), 1), 1)
+    for start in range(0, len(spans), step):
+        overlaps = np.nan_to_num(segments.tiou(spans[start : start + step], spans))
+        # rounding shall not take a threshold away that is met exactly
+        share = np.searchsorted(OVERLAPS, overlaps + EPSILON, side="right") / len(OVERLAPS)
+        expected[start : start + step] = share @ likely
+    return np.clip(expected, 0, 1)
+
+
+def _stretches(probabilities: np.ndarray, boundaries: np.ndarray, settings: PredictSettings) -> Detections:
     """Stretches in which a class's score stays above a level, for every class and level (as in TAG, Zhao et al. 2017).
 
-    With `gap_seconds`, neighbouring stretches with a shorter gap also come as one; with `max_shots`, so does every
-    sequence of up to that many whole shots. A stretch's score is the mean inside less `contrast` times that of its
-    surroundings: one that stands out is more likely whole than one cut from a longer one.
+    With `gap_seconds`, neighbouring stretches with a shorter gap also come as one. A stretch's score is the mean inside
+    less `contrast` times that of its surroundings: one that stands out is more likely whole than one cut from a longer
+    one.
     """
     scores = probabilities[:, 1:].T  # [K - 1, T]
     spans, classes, values = [np.zeros((0, 2))], [np.zeros(0, np.int64)], [np.zeros(0)]
@@ -151,22 +201,7 @@ def _candidates(
             left, right = np.flatnonzero(apart[: len(row)]), np.flatnonzero(np.append(apart[1:], True)[: len(row)])
             left, right = left[left < right], right[left < right]
             add(row[left], first[left], past[right], np.stack([start[left], end[right]], axis=1))
-    if settings.max_shots and cuts is not None:
-        row, first, past = _shot_sequences(scores, cuts, settings)
-        add(row, first, past, np.stack([boundaries[first], boundaries[past]], axis=1))
     return Detections(np.concatenate(spans), np.concatenate(classes), np.concatenate(values))
-
-
-def _shot_sequences(
-    scores: np.ndarray, cuts: np.ndarray, settings: PredictSettings
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, first and past frames [N] of up to `max_shots` shots in a row, for classes that reach the lowest level."""
-    borders = np.flatnonzero(np.concatenate([[True], cuts[1:], [True]]))
-    left, right = np.triu_indices(len(borders), 1)
-    near = right - left <= settings.max_shots
-    left, right = borders[left[near]], borders[right[near]]
-    rows = np.flatnonzero(scores.max(axis=1, initial=0) >= min(settings.thresholds))
-    return np.repeat(rows, len(left)), np.tile(left, len(rows)), np.tile(right, len(rows))
 
 
 def _crossing(

@@ -41,7 +41,7 @@ LEVELS = (
 SEARCHED = (
     [{"smoothing": value, "smoothing_filter": "gaussian"} for value in (0.0, 0.15, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5)]
     + [{"smoothing": value, "smoothing_filter": "median"} for value in (0.5, 1.0, 2.0)],
-    [{"max_shots": value} for value in (0, 1, 2, 4, 8)],
+    [{"method": "thresholds"}, {"method": "shots"}],
     [{"shot_smoothing": value} for value in (0.0, 0.5, 0.8, 1.0)],
     [{"contrast": value} for value in (0.0, 0.25, 0.5, 0.75, 1.0)],
     [{"context": value} for value in (0.1, 0.25, 0.5, 1.0)],

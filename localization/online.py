@@ -131,7 +131,8 @@ class ActionFinder:
         levels = tuple(level for level in settings.thresholds if level >= min_score) or (max(settings.thresholds),)
         self._level = min(levels)
         # a stretch comes smoothed, and by itself: no whole shots and no other classes to weigh it by
-        changed = {"smoothing": 0.0, "shot_smoothing": 0.0, "max_shots": 0, "video_labels": 0}
+        method = "runs" if settings.method == "runs" else "thresholds"
+        changed = {"method": method, "smoothing": 0.0, "shot_smoothing": 0.0, "video_labels": 0}
         self._decode_settings = settings.model_copy(update={"thresholds": levels, "min_score": min_score, **changed})
         self._scores = np.zeros((0, len(self._classes)))  # [T, K] of the last `longest` seconds
         self._times: np.ndarray = np.zeros(0)

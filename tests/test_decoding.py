@@ -127,17 +127,49 @@ def test_gaps_are_not_joined_across_classes():
     assert sorted(map(tuple, found.segments.tolist())) == [(1, 2), (3, 4)]
 
 
-def test_sequences_of_whole_shots_are_candidates():
+def by_span(found):
+    return dict(zip(map(tuple, found.segments.tolist()), found.scores.tolist(), strict=True))
+
+
+SHOTS = ("method=shots", "nms=none", "min_score=0", "smoothing=0")
+
+
+def test_rows_of_shots_score_the_share_of_thresholds_they_are_expected_to_reach():
     cuts = np.array([False, False, True, False, True, False])
-    scores = one_class([0, 0, 0.4, 0.8, 0, 0])
-    found = decoding.decode(scores, np.arange(7.0), settings("thresholds=[0.3]", "max_shots=1", "contrast=0"), cuts)
-    spans = dict(zip(map(tuple, found.segments.tolist()), found.scores, strict=True))
-    assert spans[(2, 4)] == pytest.approx(0.6) and {(0, 2), (4, 6)} <= set(spans) and (0, 4) not in spans
-    two = decoding.decode(scores, np.arange(7.0), settings("thresholds=[0.3]", "max_shots=2"), cuts)
-    spans = set(map(tuple, two.segments.tolist()))
-    assert {(0, 4), (2, 6)} <= spans and (0, 6) not in spans
-    # a class that stays under every level has no candidates
-    assert not len(decoding.decode(scores, np.arange(7.0), settings("thresholds=[0.9]", "max_shots=2"), cuts).scores)
+    scores = one_class([0.5, 0.5, 0.6, 1.0, 0.1, 0.1])  # shots of 2 s that show it with 0.5, 0.8, 0.1
+    found = by_span(decoding.decode(scores, np.arange(7.0), settings(*SHOTS), cuts))
+    likely = {
+        (0, 2): 0.5 * 0.2, (2, 4): 0.5 * 0.8 * 0.9, (4, 6): 0.2 * 0.1,
+        (0, 4): 0.5 * 0.8 * 0.9, (2, 6): 0.5 * 0.8 * 0.1, (0, 6): 0.5 * 0.8 * 0.1,
+    }  # fmt: skip
+    assert found.keys() == likely.keys()
+    # tIoU of one shot with two: 1/2, reaches one threshold of ten; of two with three: 2/3, reaches four
+    assert found[(2, 4)] == pytest.approx(likely[2, 4] + 0.1 * (likely[0, 4] + likely[2, 6]))
+    assert found[(0, 4)] == pytest.approx(likely[0, 4] + 0.1 * (likely[0, 2] + likely[2, 4]) + 0.4 * likely[0, 6])
+    assert max(found, key=found.get) == (0, 4)
+    short = by_span(decoding.decode(scores, np.arange(7.0), settings(*SHOTS, "max_shots=1"), cuts))
+    assert short.keys() == {(0, 2), (2, 4), (4, 6)} and short[(2, 4)] == pytest.approx(likely[2, 4])
+
+
+def test_rows_of_shots_of_several_classes_of_uneven_frames_and_without_cuts():
+    boundaries = np.array([0.0, 1, 4, 5])
+    scores = np.array([[0.2, 0.8, 0.0], [0.6, 0.4, 0.0], [0.1, 0.0, 0.9]])
+    found = decoding.decode(scores, boundaries, settings(*SHOTS), np.array([False, False, True]))
+    # the first shot's mean over time: (1 * 0.8 + 3 * 0.4) / 4
+    assert by_span(found) == {(0, 4): pytest.approx(0.5), (4, 5): pytest.approx(0.9)}
+    assert found.classes.tolist() == [2, 1]
+    whole = decoding.decode(scores, boundaries, settings(*SHOTS), None)
+    assert by_span(whole.take(whole.classes == 1)) == {(0, 5): pytest.approx(0.4)}
+
+
+def test_many_rows_of_shots_are_compared_in_parts(monkeypatch):
+    random = np.random.default_rng(0)
+    scores, cuts = one_class(random.uniform(0.2, 0.8, 30)), random.random(30) < 0.5
+    whole = decoding.decode(scores, np.arange(31.0), settings(*SHOTS), cuts)
+    monkeypatch.setattr(decoding, "PAIRS_AT_ONCE", 1)
+    parts = decoding.decode(scores, np.arange(31.0), settings(*SHOTS), cuts)
+    assert len(whole.scores) > 20
+    np.testing.assert_allclose(parts.scores, whole.scores)
 
 
 def test_scores_move_towards_their_mean_over_the_shot():
@@ -178,6 +210,6 @@ def test_each_class_has_its_shortest_length():
 
 
 def test_a_video_without_frames_has_no_segments():
-    for assignment in ("method=runs", "max_shots=2", "video_labels=1", "shot_smoothing=1", "gap_seconds=1"):
+    for assignment in ("method=runs", "method=shots", "video_labels=1", "shot_smoothing=1", "gap_seconds=1"):
         found = decoding.decode(np.zeros((0, 3)), np.zeros(1), settings(assignment), np.zeros(0, bool))
         assert len(found.scores) == 0
