@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import logging
@@ -23,20 +24,18 @@ TEMPORARY_SUFFIX = ".part"
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, sweep: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends well, delete it otherwise.
 
-    The temporary name, `.<stem>.<random>.part<suffix>`, keeps the suffix: encoders choose their container by it.
+    The temporary name, `.<stem>.<random>.part<suffix>`, keeps the suffix: encoders choose their container by it. What
+    killed processes left of the same file goes first; without `sweep`, for folders of many files, it stays.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{path.stem[:100]}.", suffix=TEMPORARY_SUFFIX + path.suffix, dir=path.parent
-    )
-    temporary = Path(name)
+    if sweep:
+        remove_temporary_files(path.parent, f"{glob.escape(path.stem[:100])}.????????", glob.escape(path.suffix))
+    handle, temporary = _locked_temporary(path)
     try:
-        # the lock, gone with this process, tells a file in work from one that a killed process left
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield temporary
         # mkstemp makes files private; a result is as readable as any other file of the user's
         os.chmod(temporary, 0o666 & ~_umask())
@@ -69,15 +68,53 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_temporary_files(folder: Path) -> int:
-    """Delete what killed processes left in `folder` under temporary names, not what others have in work; count it."""
+def _locked_temporary(path: Path) -> tuple[int, Path]:
+    """The handle and name of a new temporary file for `path`.
+
+    Its lock, gone with this process, tells a file in work from one that a killed process left.
+    """
+    while True:
+        prefix, suffix = f".{path.stem[:100]}.", TEMPORARY_SUFFIX + path.suffix
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # another process took it for a leftover before it was locked
+
+
+def remove_temporary_files(folder: Path, name: str = "*", suffix: str = "*") -> int:
+    """Delete what killed processes left in `folder` under temporary names, not files in work elsewhere; count it.
+
+    Folders have no lock: a stage whose folder can hold them works there alone.
+    """
     removed = 0
-    for path in Path(folder).glob(f".*{TEMPORARY_SUFFIX}*"):
+    for path in Path(folder).glob(f".{name}{TEMPORARY_SUFFIX}{suffix}"):
+        if path.is_dir():
+            shutil.rmtree(path)
+            removed += 1
+            continue
         with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
             removed += 1
     return removed
+
+
+@contextlib.contextmanager
+def held(folder: Path, work: str) -> Iterator[None]:
+    """Keep `folder` for this process alone, until the block or the process ends.
+
+    Raises ValueError when another process has it; `work` says what both do there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{folder}: another {work} works in this folder; wait for it, or use another folder"
+            ) from None
+        yield
 
 
 def _umask() -> int:
@@ -209,6 +246,8 @@ def start_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+        # such as its counting of graphs: each fold of a tuning has one of its own
+        tf.get_logger().setLevel(logging.ERROR)
     finally:
         os.dup2(saved, 2)
         os.close(saved)
