@@ -6,6 +6,7 @@ Symbols: B windows a batch, T frames a window, D' numbers a prepared frame, K cl
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,6 +214,9 @@ class Training:
 
     def restore(self) -> bool:
         """Take up the chief's newest checkpoint, in every process; False when there is none."""
+        if self.devices.chief:
+            _remove_leftovers(self._newest)
+            _remove_leftovers(self._best)
         newest = self._newest.latest_checkpoint
         (step,) = self.devices.agree(int(newest.rpartition("-")[2]) if newest else -1)
         if step < 0:
@@ -261,7 +265,23 @@ class Training:
         if self._best.latest_checkpoint:
             self._best.restore_or_initialize()
         else:
-            self._swap_averages()
+            self.use_averages()
+
+    def use_averages(self) -> None:
+        """Leave the model with its averaged weights, where `train.ema_decay` keeps some."""
+        self._swap_averages()
+
+
+def _remove_leftovers(manager: tf.train.CheckpointManager) -> None:
+    """Delete what a kill left of a save: files and folders of no checkpoint that the manager knows."""
+    known = {Path(checkpoint).name for checkpoint in manager.checkpoints}
+    for path in Path(manager.directory).glob("c*"):  # ckpt-7.index, ckpt-7_temp/, checkpoint.tmp1a2b
+        if path.name == "checkpoint" or path.name.partition(".")[0] in known:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _seconds() -> tf.Tensor:

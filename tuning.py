@@ -107,7 +107,8 @@ def fit(settings: config.Config, run_data: trainer.RunData, labels: np.ndarray) 
     training = Training(settings, store.features.shape[1], weights)
     batches = training.devices.distribute(trainer.training_batches(store, settings))
     training.train_steps(batches, trainer.last_step(store, settings))
-    training.use_final_weights()
+    # not the best weights, which the run in this folder may have: they have seen all videos
+    training.use_averages()
     return training
 
 

@@ -72,6 +72,18 @@ def test_a_frame_is_scored_by_a_model_that_has_not_seen_its_label(folder):
     assert np.mean(scores.argmax(axis=1)[action] == store.labels[rows][action]) > 0.7
 
 
+def test_a_fit_takes_nothing_from_the_run_in_its_folder(folder):
+    steps = ("train.max_steps=20", "train.save_checkpoints_steps=10", "train.pictures=0")
+    trained, elsewhere = (made_settings(folder, f"paths.model_dir={name}", *steps) for name in ("trained", "none"))
+    trainer.run(trained)
+    assert list((folder / "trained/checkpoints/best").glob("ckpt-*"))
+    run_data = trainer.load_data(trained, ("training",))
+    labels = np.zeros_like(run_data.training.labels)
+    one, other = (tuning.fit(settings, run_data, labels) for settings in (trained, elsewhere))
+    for weight, expected in zip(one.classifier.weights, other.classifier.weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), expected.numpy())
+
+
 def test_tuning_writes_settings_that_predict(folder, capsys, monkeypatch):
     searched = ([{"smoothing": 0.0}, {"smoothing": 0.5}], [{"nms_tiou": 0.25}])
     monkeypatch.setattr(tuning, "SEARCHED", searched)
