@@ -5,6 +5,10 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TORCH := $(VENV)/torch/.ready
 SAMPLE := -c configs/sample.yml
+# of the words for single stages: a file of settings that differ from config.yml, and the subset to look at
+CONFIG ?=
+SUBSET ?= validation
+STAGE = $(if $(CONFIG),-c $(CONFIG))
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -29,6 +33,24 @@ demo: setup  ## every stage on the embedded sample set -> runs/demo
 	@echo "open: runs/demo/report.html"
 	@echo "next: $(RUN) localize.py data/sample/videos/testing/sample_testing_00.mp4"
 
+download: setup  ## annotations -> videos; CONFIG=FILE gives settings that differ from config.yml, here and below
+	$(RUN) download_video_script.py $(STAGE) training validation
+
+extract: setup  ## videos -> features
+	$(RUN) feature_map_extractor.py $(STAGE) training validation
+
+train: setup  ## features + annotations -> a run; goes on where it was
+	$(RUN) trainer.py $(STAGE)
+
+predict: setup  ## run + features -> segments of SUBSET (validation)
+	$(RUN) predictions_json.py $(STAGE) --subset $(SUBSET)
+
+evaluate: setup  ## segments + annotations -> mAP
+	$(RUN) metrics.py $(STAGE) --subset $(SUBSET)
+
+report: setup  ## run + videos -> a page
+	$(RUN) report.py $(STAGE) --subset $(SUBSET)
+
 test: setup  ## the tests, in minutes
 	$(RUN) -m pytest -m "not slow"
 
@@ -44,8 +66,9 @@ $(TORCH): benchmarks/requirements.txt
 	$(VENV)/torch/bin/pip install --quiet -r benchmarks/requirements.txt
 	@touch $@
 
-lint: setup  ## ruff
+lint: setup  ## ruff, and mypy on signatures
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
 
 lock: setup  ## requirements.lock anew
 	$(VENV)/bin/pip install --quiet uv
@@ -55,4 +78,4 @@ lock: setup  ## requirements.lock anew
 clean:  ## delete the sample set and the demo's run
 	rm -rf data/sample runs/demo
 
-.PHONY: help setup demo test test-all bench lint lock clean
+.PHONY: help setup demo download extract train predict evaluate report test test-all bench lint lock clean

@@ -15,6 +15,7 @@ from pathlib import Path
 import annotations
 import config
 import utils
+from annotations import Segment
 from utils import LOGGER
 
 REQUIRED = ("video", "start", "end", "label")
@@ -29,7 +30,7 @@ class _Draft:
     """A video as its rows tell it; None where they do not."""
 
     line: int  # of its first row
-    segments: list[annotations.Segment] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
     subset: str | None = None
     duration: float | None = None
     url: str | None = None

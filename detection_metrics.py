@@ -66,15 +66,20 @@ def average_precision(
       thresholds: [L] rising.
     """
     hits = np.zeros((len(predicted.videos), len(thresholds)), bool)
-    for rows, truths in _groups(predicted.keys(len(classes)), truth.keys(len(classes))):
+    for rows, truths in groups(predicted.keys(len(classes)), truth.keys(len(classes))):
         if len(rows):
             hits[rows] = _right(segments.tiou(predicted.spans[rows], truth.spans[truths]), thresholds)
     positives = np.bincount(truth.classes, minlength=len(classes))
-    return Detection(classes, thresholds, _areas(predicted.classes, hits, positives))
+    return Detection(classes, thresholds, areas(predicted.classes, hits, positives))
 
 
-def _groups(keys: np.ndarray, truth_keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each different truth key, the rows of the predictions and of the truths that have it, in their order."""
+def groups(keys: np.ndarray, truth_keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each different truth key, the rows of the predictions and of the truths that have it, in their order.
+
+    Args:
+      keys: [N] int of the predictions, such as their videos or `Instances.keys`.
+      truth_keys: [M] int of the annotated segments.
+    """
     order, truth_order = np.argsort(keys, kind="stable"), np.argsort(truth_keys, kind="stable")
     different, first = np.unique(truth_keys[truth_order], return_index=True)
     past = np.append(first[1:], len(truth_keys))
@@ -103,9 +108,18 @@ def _right(overlap: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     return np.unpackbits(packed, axis=1, count=len(thresholds), bitorder="little").astype(bool)
 
 
-def _areas(classes: np.ndarray, hits: np.ndarray, positives: np.ndarray) -> np.ndarray:
-    """Area under the monotone precision-recall curve of each class: [N], [N, L] best first, [K] -> [K, L]."""
-    areas = np.zeros((len(positives), hits.shape[1]))
+def areas(classes: np.ndarray, hits: np.ndarray, positives: np.ndarray) -> np.ndarray:
+    """Area under the monotone precision-recall curve of each class, its average precision.
+
+    Args:
+      classes: [N] int of the predictions, best first.
+      hits: [N, L] bool, right or wrong.
+      positives: [K] int, annotated segments of each class.
+
+    Returns:
+      [K, L] from 0 to 1.
+    """
+    found = np.zeros((len(positives), hits.shape[1]))
     order = np.argsort(classes, kind="stable")
     borders = np.searchsorted(classes[order], np.arange(len(positives) + 1))
     for k, (first, past) in enumerate(zip(borders[:-1], borders[1:], strict=True)):
@@ -113,8 +127,8 @@ def _areas(classes: np.ndarray, hits: np.ndarray, positives: np.ndarray) -> np.n
             right = np.cumsum(hits[order[first:past]], axis=0)
             precision = right / np.arange(1, past - first + 1)[:, None]
             highest_from_here = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-            areas[k] = np.sum(np.diff(right / positives[k], axis=0, prepend=0) * highest_from_here, axis=0)
-    return areas
+            found[k] = np.sum(np.diff(right / positives[k], axis=0, prepend=0) * highest_from_here, axis=0)
+    return found
 
 
 @dataclass(frozen=True)
@@ -135,7 +149,7 @@ def average_recall(truth: Instances, predicted: Instances, thresholds: np.ndarra
     ratio = MOST_PROPOSALS * videos / max(total, 1)
     # the rank of the first proposal that reaches each threshold, and the number kept in the segment's video
     ranks, kept, kept_total = [], [], 0
-    for rows, truths in _groups(predicted.videos, truth.videos):
+    for rows, truths in groups(predicted.videos, truth.videos):
         count = min(int(len(rows) * ratio), len(rows))
         overlap = segments.tiou(predicted.spans[rows[:count]], truth.spans[truths])
         reached = overlap[..., None] >= thresholds  # [count, M, L]
@@ -175,4 +189,4 @@ def classification(truth: Instances, predicted: Instances, num_classes: int) -> 
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order)) - np.searchsorted(videos[order], videos[order])
     top = {k: len(np.unique(videos[hits & (rank < k)])) / len(labelled) for k in (1, 3)}
-    return Classification(float(_areas(predicted.classes[best], hits[:, None], positives).mean()), top)
+    return Classification(float(areas(predicted.classes[best], hits[:, None], positives).mean()), top)

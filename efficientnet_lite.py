@@ -79,7 +79,7 @@ def build(version: str, resize: tuple[int, int] | None = None, include_top: bool
     return keras.Model(frames, x, name=version)
 
 
-def _block(inputs, name: str, kernel: int, channels: int, expansion: int, stride: int):
+def _block(inputs: Any, name: str, kernel: int, channels: int, expansion: int, stride: int) -> Any:
     """One inverted residual block: expand, filter each channel, project; plus its input where the shapes agree."""
     x = inputs
     if expansion > 1:
@@ -92,14 +92,14 @@ def _block(inputs, name: str, kernel: int, channels: int, expansion: int, stride
     return keras.layers.Add()([inputs, x]) if inputs.shape == x.shape else x
 
 
-def _convolution(x, channels: int, kernel: int, stride: int, name: str):
+def _convolution(x: Any, channels: int, kernel: int, stride: int, name: str) -> Any:
     convolution = keras.layers.Conv2D(
         channels, kernel, stride, "same", use_bias=False, kernel_initializer="zeros", name=name
     )
     return convolution(x)
 
 
-def _normalised(x, name: str, relu: bool = True):
+def _normalised(x: Any, name: str, relu: bool = True) -> Any:
     x = keras.layers.BatchNormalization(epsilon=1e-3, name=name)(x)
     return keras.layers.ReLU(6)(x) if relu else x
 
@@ -315,7 +315,7 @@ def _step(opcode: str, argument: Any, stack: list[Any], marks: list[int], memo: 
 def _storage(description: Any) -> _Storage:
     match description:
         case ("storage", str(kind), str(key), str(), int(count), None) if kind in DTYPES and _is_size(count):
-            return _Storage(key, DTYPES[kind], count)
+            return _Storage(key, np.dtype(DTYPES[kind]), count)
     raise ValueError("expected the description of a storage of float32 or int64")
 
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 import annotations
 import config
 import detection_metrics
+import evaluation_options
 import metrics
 import segments
-import utils
 from annotations import Annotations
 
 KINDS = ("true positive", "double detection", "wrong label", "localization", "confusion", "background")
@@ -124,12 +123,7 @@ def _columns(
     """Truth, predictions best first, class names, and the number of predictions of other labels."""
     videos, class_of = annotated.subset(subset), annotated.class_of(level)
     truth = {v.id: [annotations.Segment(s.start, s.end, class_of[s.label]) for s in v.segments] for v in videos}
-    classes = metrics._classes(truth, f"{annotated.source}: subset {subset}")
-    index = {name: number for number, name in enumerate(classes)}
-    # predictions may name the annotated labels; a class wins over a label of the same name
-    index = {label: index[name] for label, name in class_of.items() if name in index} | index
-    true, predicted, ignored = metrics._columns(truth, results, index, True)
-    return true, predicted, classes, ignored
+    return metrics.columns(truth, results, class_of, f"{annotated.source}: subset {subset}", ignore_unknown=True)
 
 
 def _ranks(groups: np.ndarray) -> np.ndarray:
@@ -150,7 +144,7 @@ def _matches(
 ) -> np.ndarray:
     """[N] int: the segment that each prediction takes, or -1, as `detection_metrics.average_precision` matches."""
     taken = np.full(len(predicted.videos), -1)
-    for rows, truths in detection_metrics._groups(predicted.keys(num_classes), truth.keys(num_classes)):
+    for rows, truths in detection_metrics.groups(predicted.keys(num_classes), truth.keys(num_classes)):
         overlap = _tiou(predicted.spans[rows], truth.spans[truths])
         for row in np.flatnonzero((overlap >= threshold).any(axis=1)):
             # the last of equally overlapping ones is taken first
@@ -166,7 +160,7 @@ def _error_kinds(
 ) -> np.ndarray:
     """[N] int: what each prediction is called, as a place in KINDS, if it is wrong; see `analyse`."""
     most, own = np.zeros(len(predicted.videos)), np.zeros(len(predicted.videos), bool)
-    for rows, truths in detection_metrics._groups(predicted.videos, truth.videos):
+    for rows, truths in detection_metrics.groups(predicted.videos, truth.videos):
         if len(rows):
             overlap = _tiou(predicted.spans[rows], truth.spans[truths])
             most[rows] = overlap.max(axis=1)
@@ -184,7 +178,7 @@ def _gains(classes: np.ndarray, kinds: np.ndarray, positives: np.ndarray) -> dic
     """The mAP, and what it wins without the errors of each kind: [N] and [N] int, best first, [K] -> JSON values."""
 
     def mean_average_precision(kept: np.ndarray) -> float:
-        return float(detection_metrics._areas(classes[kept], kinds[kept, None] == 0, positives).mean())
+        return float(detection_metrics.areas(classes[kept], kinds[kept, None] == 0, positives).mean())
 
     all_of_them = mean_average_precision(np.full(len(kinds), True))
     errors = enumerate(KINDS[1:], start=1)
@@ -257,38 +251,23 @@ def bin_range(name: str, size: dict) -> str:
 
 def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     """Analyse what the command line names, else what the settings do; write the JSON and print the table."""
-    subset, folder = settings.predict.subset, settings.paths.model_dir
-    path = arguments.predictions or folder / f"predictions_{subset}.json"
-    if arguments.predictions is None and not path.is_file():
-        raise ValueError(f"{path}: no such file: run `python predictions_json.py` first, or give --predictions FILE")
-    annotated = annotations.load(arguments.ground_truth or settings.paths.json_data_path)
-    results = metrics.load_predictions(path)
-    analysis = analyse(annotated, results, subset, settings.data.taxonomy_level, arguments.tiou, arguments.bins)
+    results = metrics.load_predictions(evaluation_options.predictions_file(settings, arguments))
+    annotated = annotations.load(evaluation_options.ground_truth_file(settings, arguments))
+    subset, level = settings.predict.subset, settings.data.taxonomy_level
+    analysis = analyse(annotated, results, subset, level, arguments.tiou, arguments.bins)
     print(table(analysis))
-    output = arguments.output or (folder / f"errors_{subset}.json" if arguments.predictions is None else None)
-    if output:
-        utils.write_json(output, analysis)
-        print(f"\n-> {output}")
+    evaluation_options.write(analysis, "errors", settings, arguments)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = config.make_parser(
-        "What kinds of errors predictions in ActivityNet's JSON layout have, and which segments they miss (DETAD)."
+    parser = evaluation_options.make_parser(
+        "What kinds of errors predictions in ActivityNet's JSON layout have, and which segments they miss (DETAD).",
+        "errors",
     )
     add = parser.add_argument
-    add("--ground-truth", type=Path, metavar="FILE", help="annotations; else paths.json_data_path")
-    add("--predictions", type=Path, metavar="FILE", help="else predictions_<subset>.json in paths.model_dir")
-    add("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
     add("--tiou", type=float, default=0.5, help="overlap from which a prediction can be right (default: 0.5)")
     add("--bins", choices=tuple(BINS), default="activitynet", help="bins of lengths; thumos14: short actions")
-    add("--taxonomy-level", type=int, choices=range(4), help="the same as --set data.taxonomy_level=…")
-    add("--output", type=Path, metavar="FILE", help="JSON; else errors_<subset>.json beside the run's predictions")
-    arguments = parser.parse_args(argv)
-    if arguments.subset:
-        arguments.set.append(f"predict.subset={arguments.subset}")
-    if arguments.taxonomy_level is not None:
-        arguments.set.append(f"data.taxonomy_level={arguments.taxonomy_level}")
-    return utils.run_script(lambda: run(config.from_arguments(arguments), arguments), arguments.verbosity)
+    return evaluation_options.run_script(parser, argv, run)
 
 
 if __name__ == "__main__":

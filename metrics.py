@@ -16,6 +16,7 @@ import numpy as np
 import annotations
 import config
 import detection_metrics
+import evaluation_options
 import utils
 from annotations import Annotations, Segment
 
@@ -41,7 +42,7 @@ class Protocol:
     name: str = "activitynet"
     thresholds: tuple[float, ...] = THRESHOLDS  # [L] rising
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.name not in PROTOCOLS:
             raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, received {self.name!r}")
         steps = np.diff(self.thresholds)
@@ -126,22 +127,39 @@ def evaluate_detection(
       UnknownLabelError: a prediction of a label that the ground truth does not have.
     """
     thresholds = np.array(Protocol(thresholds=tuple(thresholds)).thresholds)
-    classes = _classes(ground_truth, "ground truth")
-    truth, predicted, _ = _columns(ground_truth, results, {name: number for number, name in enumerate(classes)}, False)
+    truth, predicted, classes, _ = columns(ground_truth, results, {}, "ground truth")
     return detection_metrics.average_precision(truth, predicted, classes, thresholds)
 
 
-def _classes(ground_truth: Mapping[str, Iterable[Segment]], source: str) -> tuple[str, ...]:
-    classes = tuple(sorted({segment.label for segments in ground_truth.values() for segment in segments}))
+def columns(
+    ground_truth: Mapping[str, Iterable[Segment]],
+    results: Results,
+    class_of: Mapping[str, str],
+    source: str,
+    ignore_unknown: bool = False,
+) -> tuple[detection_metrics.Instances, detection_metrics.Instances, tuple[str, ...], int]:
+    """Truth and predictions in columns, as `detection_metrics` takes them.
+
+    Args:
+      ground_truth: video id -> its annotated segments; their labels are the classes.
+      results: see `Results`.
+      class_of: label -> class, of labels that predictions may name instead of a class.
+      source: what the ground truth is called in messages.
+      ignore_unknown: leave out predictions of other labels instead of raising UnknownLabelError.
+
+    Returns:
+      Truth; predictions, best first (ties in file order); the K class names; the number of predictions left out.
+
+    Raises:
+      ValueError: no annotated segment, or a prediction that cannot be read.
+      UnknownLabelError: see `ignore_unknown`.
+    """
+    classes = tuple(sorted({segment.label for some in ground_truth.values() for segment in some}))
     if not classes:
         raise ValueError(f"{source}: no annotated segments to compare predictions with")
-    return classes
-
-
-def _columns(
-    ground_truth: Mapping[str, Iterable[Segment]], results: Results, index: Mapping[str, int], ignore_unknown: bool
-) -> tuple[detection_metrics.Instances, detection_metrics.Instances, int]:
-    """Truth and predictions in columns, the latter best first (ties in file order), and the number of ignored ones."""
+    index = {name: number for number, name in enumerate(classes)}
+    # a class wins over a label of the same name
+    index = {label: index[name] for label, name in class_of.items() if name in index} | index
     videos = {name: number for number, name in enumerate(dict.fromkeys([*ground_truth, *results]))}
     truths = [(videos[name], index[s.label], s.start, s.end) for name, some in ground_truth.items() for s in some]
     rows, scores, ignored = [], [], 0
@@ -153,7 +171,7 @@ def _columns(
             ignored += 1
         else:
             raise UnknownLabelError(
-                f"results.{video}[{number}].label: {label!r} is none of the {len(set(index.values()))} classes that "
+                f"results.{video}[{number}].label: {label!r} is none of the {len(classes)} classes that "
                 "the ground truth has in this subset; --ignore-unknown-labels leaves such predictions out"
             )
     best_first = np.argsort(-np.array(scores, np.float64), kind="stable")
@@ -162,7 +180,7 @@ def _columns(
         table = np.array(values, np.float64).reshape(-1, 4)[order]
         return detection_metrics.Instances(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:])
 
-    return instances(truths, slice(None)), instances(rows, best_first), ignored
+    return instances(truths, slice(None)), instances(rows, best_first), classes, ignored
 
 
 def evaluate(
@@ -192,11 +210,8 @@ def evaluate(
     if protocol.name == "opentad":
         truth = {name: _without_repeats(segments) for name, segments in truth.items()}
         ignore_unknown_labels = True
-    classes = _classes(truth, f"{annotated.source}: subset {subset}")
-    index = {name: number for number, name in enumerate(classes)}
-    # predictions may name the annotated labels; a class wins over a label of the same name
-    index = {label: index[name] for label, name in class_of.items() if name in index} | index
-    true, predicted, ignored = _columns(truth, results, index, ignore_unknown_labels)
+    source = f"{annotated.source}: subset {subset}"
+    true, predicted, classes, ignored = columns(truth, results, class_of, source, ignore_unknown_labels)
     present = sum(video.id in results for video in videos)
     if not present:
         utils.LOGGER.warning("no %s video has predictions; ids such as %r are expected", subset, videos[0].id)
@@ -305,45 +320,30 @@ def parse_thresholds(text: str) -> tuple[float, ...]:
 
 def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     """Evaluate what the command line names, else what the settings do; write the JSON and print the table."""
-    subset, folder = settings.predict.subset, settings.paths.model_dir
-    path = arguments.predictions or folder / f"predictions_{subset}.json"
-    if arguments.predictions is None and not path.is_file():
-        raise ValueError(f"{path}: no such file: run `python predictions_json.py` first, or give --predictions FILE")
+    subset, path = settings.predict.subset, evaluation_options.predictions_file(settings, arguments)
     results = load_predictions(path)
-    annotated = annotations.load(arguments.ground_truth or settings.paths.json_data_path)
+    annotated = annotations.load(evaluation_options.ground_truth_file(settings, arguments))
     level, protocol = settings.data.taxonomy_level, Protocol(arguments.protocol, arguments.tiou)
     try:
         scored = evaluate(annotated, results, subset, level, protocol, arguments.ignore_unknown_labels)
     except UnknownLabelError as error:
         raise ValueError(f"{path}: {error}") from None
     print(table(scored, arguments.verbosity == "debug"))
-    output = arguments.output or (folder / f"metrics_{subset}.json" if arguments.predictions is None else None)
-    if output:
-        utils.write_json(output, to_json(scored))
-        print(f"\n-> {output}")
+    evaluation_options.write(to_json(scored), "metrics", settings, arguments)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = config.make_parser(
-        "Evaluate predictions in ActivityNet's JSON layout: detection mAP, AR@AN of proposals, video classification."
+    parser = evaluation_options.make_parser(
+        "Evaluate predictions in ActivityNet's JSON layout: detection mAP, AR@AN of proposals, video classification.",
+        "metrics",
     )
     add = parser.add_argument
-    add("--ground-truth", type=Path, metavar="FILE", help="annotations; else paths.json_data_path")
-    add("--predictions", type=Path, metavar="FILE", help="else predictions_<subset>.json in paths.model_dir")
-    add("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
     add("--tiou", type=parse_thresholds, default=THRESHOLDS, metavar="THRESHOLDS",
         help="0.5, 0.3,0.5,0.7 or first:last:step; ActivityNet's are 0.5:0.95:0.05")  # fmt: skip
-    add("--taxonomy-level", type=int, choices=range(4), help="the same as --set data.taxonomy_level=…")
     add("--protocol", choices=PROTOCOLS, default="activitynet",
         help="opentad leaves out annotations without length or given twice")  # fmt: skip
     add("--ignore-unknown-labels", action="store_true", help="leave out predictions of classes the subset lacks")
-    add("--output", type=Path, metavar="FILE", help="JSON; else metrics_<subset>.json beside the run's predictions")
-    arguments = parser.parse_args(argv)
-    if arguments.subset:
-        arguments.set.append(f"predict.subset={arguments.subset}")
-    if arguments.taxonomy_level is not None:
-        arguments.set.append(f"data.taxonomy_level={arguments.taxonomy_level}")
-    return utils.run_script(lambda: run(config.from_arguments(arguments), arguments), arguments.verbosity)
+    return evaluation_options.run_script(parser, argv, run)
 
 
 if __name__ == "__main__":

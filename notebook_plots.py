@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def open_project(config_file: str, assignments: Iterable[str], needs: Collection
     return settings
 
 
-def colours(labels: Iterable[str]) -> dict[str, tuple]:
+def colours(labels: Iterable[str]) -> dict[str, Any]:
     """A colour for each label, in the order of their names, and grey for background."""
     from matplotlib import colormaps
 
@@ -86,7 +86,7 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=110, layout="constrained")
 
 
-def plain(axes: Axes, grid: str | None = None, **texts: object) -> None:
+def plain(axes: Axes, grid: Literal["x", "y", "both"] | None = None, **texts: object) -> None:
     """Axes without a frame, with a faint grid along x or y behind what is drawn."""
     axes.set(**texts)
     axes.spines[["top", "right"]].set_visible(False)
@@ -106,7 +106,7 @@ def _lane(axes: Axes, segments: Iterable[Segment], colour: Mapping[str, tuple], 
     axes.spines[:].set_visible(False)
 
 
-def add_legend(figure: Figure, labels: Iterable[str], colour: Mapping[str, tuple], columns: int = 5) -> None:
+def add_legend(figure: Figure, labels: Iterable[str], colour: Mapping[str, Any], columns: int = 5) -> None:
     from matplotlib.patches import Patch
 
     patches = [Patch(color=colour[label], label=label) for label in sorted(set(labels), key=list(colour).index)]
@@ -304,8 +304,8 @@ def batch(values: Mapping[str, np.ndarray], classes: Sequence[str]) -> Figure:
 
     features, labels, mask = (np.asarray(values[name]) for name in ("features", "labels", "mask"))
     colour, labels = colours(classes), np.ma.array(labels, mask=~mask)
-    as_label = {"cmap": ListedColormap([colour[name] for name in classes]), "vmin": -0.5, "vmax": len(classes) - 0.5,
-                "aspect": "auto", "interpolation": "nearest"}  # fmt: skip
+    as_label: dict[str, Any] = {"vmin": -0.5, "vmax": len(classes) - 0.5, "aspect": "auto", "interpolation": "nearest"}
+    as_label["cmap"] = ListedColormap([colour[name] for name in classes])
     figure = new_figure(11, 5.2)
     outer = figure.add_gridspec(1, 2, width_ratios=(1, 1.5))
     left = figure.add_subplot(outer[0])

@@ -14,6 +14,7 @@ import annotations
 import config
 import utils
 import video_input
+from annotations import Video
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +101,7 @@ def _draw_lane(axes: Axes, row: int, segments: list[tuple], colours: dict[str, s
         axes.text((start + end) / 2, row, text, ha="center", va="center", fontsize=7, color="white", clip_on=True)
 
 
-def _video_file(settings: config.Config, video: annotations.Video) -> Path:
+def _video_file(settings: config.Config, video: Video) -> Path:
     folder = settings.paths.videos_folder / video.subset
     files = [path for path in folder.glob("*") if path.stem == video.id]
     if not files:

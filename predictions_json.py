@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,13 +51,6 @@ class TrainedModel:
     segment_seconds: np.ndarray
     classify: Classify
 
-    def min_seconds(self, quantile: float) -> np.ndarray:
-        """The length [K] in seconds that this share of each class's training segments stays under; 0 for 0."""
-        if not quantile:
-            return np.zeros(len(self.classes))
-        grid = np.linspace(0, 1, self.segment_seconds.shape[1])
-        return np.asarray([np.interp(quantile, grid, row) for row in self.segment_seconds])
-
 
 def frame_scores(store: data.FeatureStore, classify: Classify, max_frames: int, stride: int) -> list[np.ndarray]:
     """Class probabilities [T, K] of each video of a store: the mean over the overlapping windows that see a frame.
@@ -73,7 +67,7 @@ def frame_scores(store: data.FeatureStore, classify: Classify, max_frames: int, 
     done = 0
     for batch in data.input_fn(store, windows, max_frames, WINDOWS_A_BATCH).as_numpy_iterator():
         mask = batch["mask"]
-        probabilities = np.asarray(classify(batch["features"], mask))
+        probabilities = np.asarray(classify(batch["features"].astype(np.float32, copy=False), mask))
         if total is None:
             total = np.zeros((len(store.features), probabilities.shape[-1]), np.float32)
         rows = (windows[done : done + len(mask), :1] + np.arange(max_frames))[mask]
@@ -94,10 +88,10 @@ def predict(
       model: its classes name the labels; `classify` is not used.
       settings: section `predict` of the configuration.
     """
-    results, min_seconds = {}, model.min_seconds(settings.min_seconds_quantile)
+    results = {}
     for video, (video_id, probabilities) in enumerate(zip(store.ids, scores, strict=True)):
         cuts = store.cuts[store.rows(video)]
-        found = decoding.decode(probabilities, store.boundaries(video), settings, cuts, min_seconds)
+        found = decoding.decode(probabilities, store.boundaries(video), settings, cuts, model.segment_seconds)
         results[video_id] = [
             {
                 "label": model.classes[label],
@@ -140,7 +134,7 @@ def write_scores(
 
     Keys: classes [K]; for each video probabilities/<id> float16 [T, K] and boundaries/<id> float64 [T + 1] seconds.
     """
-    arrays = {"classes": np.asarray(classes)}
+    arrays: dict[str, Any] = {"classes": np.asarray(classes)}
     for video, (name, probabilities) in enumerate(zip(store.ids, scores, strict=True)):
         boundaries, cuts = store.boundaries(video), store.cuts[store.rows(video)]
         refined = decoding.refine(probabilities, boundaries, settings, cuts)

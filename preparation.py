@@ -79,8 +79,8 @@ def _parts(features: np.ndarray, preparation: Preparation) -> list[np.ndarray]:
     change = _temporal_difference(features) if preparation.temporal_difference != "none" else None
     mean, deviation = 0.0, 1.0
     if preparation.normalization == "train":
+        _require_size(features, preparation.mean)
         mean, deviation = preparation.mean, preparation.deviation
-        _require_size(features, mean)
     elif preparation.normalization == "video" and len(features):
         mean, deviation = features.mean(axis=0), features.std(axis=0) + EPSILON
     prepared = (features - mean) / deviation

@@ -19,6 +19,7 @@ import config
 import error_analysis
 import metrics
 import utils
+from annotations import Annotations, Video
 from report_page import matching
 from report_page.rendering import render
 from report_page.scores import ScoreFile
@@ -109,7 +110,7 @@ def _video_files(folder: Path) -> dict[str, Path]:
 
 
 def _view(
-    video: annotations.Video, results: list[dict], class_of: Mapping[str, str], files: dict[str, Path], labelled: bool
+    video: Video, results: list[dict], class_of: Mapping[str, str], files: dict[str, Path], labelled: bool
 ) -> VideoView:
     found = [(class_of.get(r["label"], r["label"]), *map(float, (*r["segment"], r["score"]))) for r in results]
     return VideoView(
@@ -143,7 +144,7 @@ def _with_scores(views: list[VideoView], path: Path, class_of: Mapping[str, str]
     completed = []
     with contextlib.closing(ScoreFile(path)) as scores:
         for view in views:
-            named = {label for label, *_ in (*(view.truth or ()), *view.predictions)}
+            named = {action[0] for action in view.truth or ()} | {action[0] for action in view.predictions}
             times, curves = scores.curves(view.id, named, class_of)
             completed.append(replace(view, times=times, curves=curves))
     return completed, []
@@ -172,7 +173,7 @@ def _quality(view: VideoView) -> float:
     return found.sum() / len(view.truth)
 
 
-def _describe_model(folder: Path, annotated: annotations.Annotations) -> str:
+def _describe_model(folder: Path, annotated: Annotations) -> str:
     """The model of a run, its training data and its classes, in sentences."""
     path, data = folder / "model.json", f"“{annotated.version or annotated.source.name}”"
     if not path.is_file() or not (folder / "config.yml").is_file():

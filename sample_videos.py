@@ -136,7 +136,7 @@ def _draw(plan: _Plan) -> None:
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for picture in film(plan.timeline, np.random.default_rng(plan.film_seed)):
             planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(planes, np.uint8), format="yuv420p")))
         container.mux(stream.encode())
 
 

@@ -17,9 +17,9 @@ import numpy as np
 
 import annotations
 import config
+import evaluation_options
 import metrics
 import segments
-import utils
 from annotations import Annotations, Video
 
 OVERLAPS = (0.1, 0.25, 0.5)
@@ -76,7 +76,7 @@ def _runs(labels: np.ndarray, background: Collection[int]) -> tuple[np.ndarray, 
     return np.stack([first, past], axis=1)[kept], classes[kept]
 
 
-def edit_score(predicted: Sequence[int], true: Sequence[int]) -> float:
+def edit_score(predicted: Sequence[int] | np.ndarray, true: Sequence[int] | np.ndarray) -> float:
     """1 - Levenshtein distance of two sequences of classes / the longer length; 1 where both are empty."""
     longest = max(len(predicted), len(true))
     if not longest:
@@ -229,7 +229,7 @@ def table(scored: Segmentation) -> str:
 def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     """Score what the command line names, else what the settings do; write the JSON and print the table."""
     subset, folder = settings.predict.subset, settings.paths.model_dir
-    annotated = annotations.load(arguments.ground_truth or settings.paths.json_data_path)
+    annotated = annotations.load(evaluation_options.ground_truth_file(settings, arguments))
     videos, classes = annotated.subset(subset), Classes.of(annotated, settings.data.taxonomy_level)
     if not any(video.segments for video in videos):
         raise ValueError(f"{annotated.source}: subset {subset}: no annotated segments to compare predictions with")
@@ -239,7 +239,7 @@ def run(settings: config.Config, arguments: argparse.Namespace) -> None:
         source, how = scores, "the most likely class of each sampled frame"
         found = frames_of_scores(videos, scores, classes)
     else:
-        source = arguments.predictions or folder / f"predictions_{subset}.json"
+        source = evaluation_options.predictions_file(settings, arguments)
         rate = RATE if arguments.rate is None else arguments.rate
         how = f"the best scored segment at {rate:g} frames a second"
         results = metrics.load_predictions(source)
@@ -247,34 +247,23 @@ def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     scored = evaluate_videos(videos, found, classes, arguments.background)
     print(f"{subset}: {len(videos):,} videos annotated, {len(found):,} predicted; values in percent")
     print(f"{how}, of {source}\n\n{table(scored)}")
-    output = arguments.output or (folder / f"segmentation_{subset}.json" if arguments.predictions is None else None)
-    if output:
-        counts = {"annotated": len(videos), "predicted": len(found), "missing": len(videos) - len(found)}
-        utils.write_json(output, {"subset": subset, "source": how} | to_json(scored) | {"videos": counts})
-        print(f"\n-> {output}")
+    counts = {"annotated": len(videos), "predicted": len(found), "missing": len(videos) - len(found)}
+    value = {"subset": subset, "source": how} | to_json(scored) | {"videos": counts}
+    evaluation_options.write(value, "segmentation", settings, arguments)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = config.make_parser(
+    parser = evaluation_options.make_parser(
         "Frame accuracy, edit score and F1@{10,25,50} of predictions, as the papers on action segmentation measure.\n\n"
         "Where the run has scores_<subset>.npz, each sampled frame has its most likely class; otherwise, and with\n"
-        "--predictions, --rate or --min-score, that of the best scored predicted segment that covers it."
+        "--predictions, --rate or --min-score, that of the best scored predicted segment that covers it.",
+        "segmentation",
     )
     add = parser.add_argument
-    add("--ground-truth", type=Path, metavar="FILE", help="annotations; else paths.json_data_path")
-    add("--predictions", type=Path, metavar="FILE", help="ActivityNet's JSON; else what the run in paths.model_dir has")
-    add("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
     add("--rate", type=float, metavar="FPS", help=f"frames a second of predicted segments (default: {RATE:g})")
     add("--min-score", type=float, metavar="SCORE", help="leave weaker predicted segments out")
     add("--background", nargs="+", default=[], metavar="LABEL", help="classes whose runs are no segments")
-    add("--taxonomy-level", type=int, choices=range(4), help="the same as --set data.taxonomy_level=…")
-    add("--output", type=Path, metavar="FILE", help="JSON; else segmentation_<subset>.json in the run")
-    arguments = parser.parse_args(argv)
-    if arguments.subset:
-        arguments.set.append(f"predict.subset={arguments.subset}")
-    if arguments.taxonomy_level is not None:
-        arguments.set.append(f"data.taxonomy_level={arguments.taxonomy_level}")
-    return utils.run_script(lambda: run(config.from_arguments(arguments), arguments), arguments.verbosity)
+    return evaluation_options.run_script(parser, argv, run)
 
 
 if __name__ == "__main__":

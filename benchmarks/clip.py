@@ -15,7 +15,8 @@ def make_clip(path: Path, seconds: int, size: tuple[int, int] = (720, 1280), fps
     """Write a clip of `size` (height, width), 1.5 Mbit/s at 720p and crf 23; equal for equal arguments."""
     height, width = size
     noise = np.random.default_rng(0).integers(0, 256, (height + 2 * MARGIN, width + 2 * MARGIN, 3), dtype=np.uint8)
-    scenery = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
+    scenery = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8, copy=False)
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=fps, options={"crf": str(crf), "threads": "1"})
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"

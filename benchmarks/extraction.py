@@ -8,7 +8,9 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tqdm import tqdm
@@ -82,7 +84,7 @@ def _measure(case: Case, folder: Path, repeats: int) -> dict:
 
 
 @contextlib.contextmanager
-def _contender(name: str, videos: list[Path], assignments: list[str]):
+def _contender(name: str, videos: list[Path], assignments: list[str]) -> Iterator[Connection]:
     """The connection to a contender that is ready; its process ends with the block."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()

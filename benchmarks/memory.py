@@ -12,7 +12,6 @@ from benchmarks.clip import loop_clip, make_clip
 
 ROOT = Path(__file__).resolve().parents[1]
 MINUTES = (10, 120)
-MOST_MB, MOST_GROWTH = 1500, 0.05
 
 
 def run(folder: Path) -> dict:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import annotations
+from annotations import Annotations
 from download.selection import require_web_address
 from utils import LOGGER, atomic_path
 
@@ -16,7 +17,7 @@ BY_HAND = "http://activity-net.org/download.html"
 _MOST_BYTES = 500_000_000
 
 
-def get(path: Path, address: str | None) -> annotations.Annotations:
+def get(path: Path, address: str | None) -> Annotations:
     """Load the annotations in `path`; when it is missing, download it from `address` first.
 
     address: http or https, with {name} for the file's name; None never downloads.

@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from annotations import Video
 from download.failures import Failure, classify
@@ -40,7 +41,7 @@ def attempt(task: Task, fetcher: Fetcher, folder: Path, tolerance: tuple[float, 
     """
     started = time.monotonic()
 
-    def outcome(status: str, **more: object) -> Outcome:
+    def outcome(status: str, **more: Any) -> Outcome:
         return Outcome(task, status, seconds=time.monotonic() - started, **more)
 
     if task.file is not None:

@@ -54,15 +54,16 @@ class Crew:
 
     def __init__(self, folder: Path, pace: Pace, manifest: Manifest, meter: Meter, display: Display) -> None:
         self._folder, self._pace, self._manifest, self._meter, self._display = folder, pace, manifest, meter, display
-        self._chance = random.Random()
+        self._chance = random.Random()  # noqa: S311 (of waiting times)
         self._fresh: deque[Task] = deque()
+        # times are those of time.monotonic(), so that no jump of the clock makes a run wait
         self._again: list[tuple[float, int, Task]] = []  # a heap: (when it may be tried, order, task)
         self._order = itertools.count()
         self._handed: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         self._active = 0
-        self._next_start = 0.0  # clock time, for politeness
-        self._blocked_until = 0.0  # clock time, because the site refused us
+        self._next_start = 0.0  # for politeness
+        self._blocked_until = 0.0  # because the site refused us
         self._tries: Counter[str] = Counter()
         self._streak = ("", 0)  # what goes wrong with one video after the other, and with how many
 
@@ -71,7 +72,10 @@ class Crew:
         for task in tasks:
             past = self._manifest.of(task.video.id)
             if past.failures:
-                self._retry(task, past.time + backoff(past.failures, self._pace, self._chance))
+                # a line from the future is of a clock that was put back since
+                ago = max(0.0, time.time() - past.time)
+                pause = backoff(past.failures, self._pace, self._chance)
+                self._retry(task, time.monotonic() - ago + pause)
             else:
                 self._fresh.append(task)
         workers = [threading.Thread(target=self._worker, args=(fetcher,), daemon=True) for fetcher in fetchers]
@@ -100,7 +104,7 @@ class Crew:
 
     def _coordinate(self, workers: int) -> None:
         while (self._fresh or self._again or self._active) and not self._meter.stopped:
-            now = time.time()
+            now = time.monotonic()
             wait = self._hand_out(now, workers)
             if not self._active and self._impatient(now):
                 return
@@ -112,7 +116,7 @@ class Crew:
     def _impatient(self, now: float) -> bool:
         """True when what is left may start only after longer than a run should sit idle."""
         if self._blocked_until - now > self._pace.patience:
-            until = time.strftime("%H:%M", time.localtime(self._blocked_until))
+            until = time.strftime("%H:%M", time.localtime(time.time() + self._blocked_until - now))
             self._meter.stop(f"the site asks to wait until {until}; run the same command again then", 1)
             return True
         return not self._fresh and bool(self._again) and self._again[0][0] - now > self._pace.patience
@@ -150,7 +154,7 @@ class Crew:
             pause = max(failure.retry_after, backoff(past.failures, self._pace, self._chance))
             if self._tries[outcome.task.video.id] < self._pace.attempts:
                 again = pause
-                self._retry(outcome.task, time.time() + pause)
+                self._retry(outcome.task, time.monotonic() + pause)
         self._watch(outcome)
         self._display.outcome(outcome, past.gone, again)
 
@@ -172,7 +176,7 @@ class Crew:
             self._streak = (kind, count)
         if kind == "block":
             pause = max(failure.retry_after, backoff(count, self._pace, self._chance))
-            self._blocked_until = max(self._blocked_until, time.time() + pause)
+            self._blocked_until = max(self._blocked_until, time.monotonic() + pause)
         limit = self._pace.stop_after_gone if kind in FINAL else self._pace.stop_after_failures
         if count >= (self._pace.stop_after_blocks if kind == "block" else limit):
             self._meter.stop(f"{count} videos in a row failed ({failure.reason}): {advice(failure.reason)}", 1)

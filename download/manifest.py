@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from download.failures import BELIEVED_AFTER
-from utils import append_jsonl, read_jsonl
+from utils import append_jsonl, held, read_jsonl
 
 NAME = "manifest.jsonl"
 HAVE = ("done", "found")  # fetched by us | met in the folder, and whole
@@ -93,15 +93,6 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises ValueError when another process holds it.
     """
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"{folder}: another download works in this folder; wait for it, or set paths.videos_folder to another"
-            ) from None
+    with held(folder, "download"):
         _cut_unfinished_line(folder / NAME)
         yield

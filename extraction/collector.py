@@ -32,12 +32,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class End:
-    """A video's last frame has gone by; with `failure`, the reason why it cannot be used."""
+    """A video's last frame has gone by; with `failure`, the reason why it cannot be used; or it is done elsewhere."""
 
     video: Path
     duration: float = 0.0
     fps: float = 0.0
     failure: str = ""
+    elsewhere: bool = False
 
 
 class Writer(Protocol):

@@ -8,6 +8,7 @@ two threads want the same core, whichever of decoding and CNN is the slower.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import queue
 import threading
@@ -22,6 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 import config
+import utils
 from extraction.collector import Collector, Embed, End, Frame, Writer, decode
 from feature_records import FeatureWriter
 
@@ -35,6 +37,7 @@ class Outcome:
     """What a run did: videos written, frames seen, and a line for each video that failed."""
 
     written: int = 0
+    elsewhere: int = 0  # left to another process
     frames: int = 0
     failures: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
@@ -85,7 +88,8 @@ def make_plan(videos: int, cores: int, workers: int | str = "auto") -> Plan:
         cores: threads that may run at once.
         workers: the most lanes; auto: one a core.
     """
-    lanes = max(1, min(videos, cores, cores if workers == "auto" else workers))
+    most = cores if isinstance(workers, str) else workers
+    lanes = max(1, min(videos, cores, most))
     decoder_threads = 1 + (cores - lanes) // 2 // lanes
     return Plan(lanes, decoder_threads, cores - lanes * decoder_threads)
 
@@ -140,8 +144,8 @@ class _Line:
 class _Lanes:
     """What the lanes of a run share. Events: numbers of decoded frames, ends, errors, at last a None from each lane."""
 
-    def __init__(self, videos: list[Path], line: _Line):
-        self.line, self.stopped = line, threading.Event()
+    def __init__(self, videos: list[Path], line: _Line, is_done: Callable[[Path], bool]):
+        self.line, self.stopped, self._is_done = line, threading.Event(), is_done
         self.events: queue.SimpleQueue = queue.SimpleQueue()
         self._waiting: queue.SimpleQueue = queue.SimpleQueue()
         for path in videos:
@@ -173,13 +177,38 @@ class _Lanes:
     def _rest(self) -> Iterator[Path]:
         while not self.stopped.is_set():
             try:
-                yield self._waiting.get_nowait()
+                path = self._waiting.get_nowait()
             except queue.Empty:
                 return
+            with _claimed(path) as free:
+                if free and not self._is_done(path):
+                    yield path
+                else:
+                    self.events.put(End(path, elsewhere=True))
+
+
+@contextlib.contextmanager
+def _claimed(video: Path) -> Iterator[bool]:
+    """Keep a video from other processes of this machine; False when one of them has it already."""
+    with contextlib.ExitStack() as stack:
+        try:
+            if video.is_file():  # a pipe would wait for its writer; reading says that it is no video
+                fcntl.flock(stack.enter_context(video.open("rb")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError as error:  # shared folders may have no such locks; a video that is gone fails when it is read
+            utils.LOGGER.debug("%s: not locked: %s", video, error)
+        yield True
 
 
 def embed_videos(
-    videos: list[Path], settings: config.Config, embed: Embed, open_writer: Callable[[Path], Writer], plan: Plan
+    videos: list[Path],
+    settings: config.Config,
+    embed: Embed,
+    open_writer: Callable[[Path], Writer],
+    plan: Plan,
+    is_done: Callable[[Path], bool] = lambda video: False,
 ) -> Iterator[int | End]:
     """Write the features of each video; yield numbers of frames that were decoded, and the `End` of each video.
 
@@ -189,6 +218,7 @@ def embed_videos(
         embed: is called by `plan.callers` threads at once.
         open_writer: gives what takes the features of a video; its methods are called by one thread at a time.
         plan: of `make_plan`. With one lane the ends come in the order of `videos`.
+        is_done: whether another process did a video meanwhile.
 
     Raises:
         Whatever `embed` or a writer raises; no file and no thread is left then, nor when the iteration is given up.
@@ -197,7 +227,7 @@ def embed_videos(
 
     cv2.setNumThreads(1)  # its own threads would take the cores of other lanes
     line = _Line(embed)
-    lanes = _Lanes(videos, line)
+    lanes = _Lanes(videos, line, is_done)
     threads = [threading.Thread(target=line.serve, name="cnn", daemon=True) for _ in range(plan.helpers)]
     for _ in range(plan.lanes):
         batch = np.zeros((settings.extractor.batch_size, *settings.video.resize, 3), np.uint8)
@@ -232,13 +262,19 @@ def extract(
     def open_writer(video: Path) -> FeatureWriter:
         return FeatureWriter(target(video), settings.extractor.dtype)
 
+    def is_done(video: Path) -> bool:
+        return target(video).exists()
+
     with (
         make_progress(len(videos)) as progress,
-        contextlib.closing(embed_videos(videos, settings, embed, open_writer, plan)) as events,
+        contextlib.closing(embed_videos(videos, settings, embed, open_writer, plan, is_done)) as events,
     ):
         for event in events:
-            if isinstance(event, End):
-                outcome.count(event.failure, progress)
-            else:
+            if not isinstance(event, End):
                 outcome.count_frames(event, progress)
+            elif event.elsewhere:
+                outcome.elsewhere += 1
+                progress.update()
+            else:
+                outcome.count(event.failure, progress)
     return outcome

@@ -14,6 +14,7 @@ import queue
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,7 @@ ABOUT = "about.json"
 FILES = ("network.xml", "network.bin")
 
 
-def import_openvino():
+def import_openvino() -> ModuleType:
     """Import OpenVINO without its telemetry, which would report the import itself to its makers over the network."""
     if "openvino" not in sys.modules:
         sys.modules.setdefault("openvino_telemetry", None)  # so that its import fails, which OpenVINO allows for
@@ -119,7 +120,7 @@ def converted(chosen: config.ExtractorSettings, resize: tuple[int, int]) -> tupl
     try:
         _write(folder, network, about | {"key": key})
         return _read(folder, key) or (network, about)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # a RuntimeError of OpenVINO's, where a full disk stops it
         utils.LOGGER.warning("%s: cannot be written (%s): the network is converted anew each time", folder, error)
         return network, about
 
@@ -159,6 +160,8 @@ def _read(folder: Path, key: dict) -> tuple[openvino.Model, dict] | None:
 
 def _write(folder: Path, network: openvino.Model, about: dict) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # what kills left; a process that is writing just now goes on without a cache
+    utils.remove_temporary_files(folder.parent)
     with tempfile.TemporaryDirectory(prefix=".", suffix=utils.TEMPORARY_SUFFIX, dir=folder.parent) as temporary:
         made = Path(temporary, "made")
         made.mkdir()

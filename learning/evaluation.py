@@ -20,7 +20,7 @@ MOST_CURVES = 6  # classes in a picture, the likeliest
 
 def evaluate(
     training: Training, run_data: RunData, settings: config.Config, check: Callable[[], None]
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+) -> tuple[dict[str, float], dict[str, bytes]]:
     """Evaluate on the validation subset.
 
     Args:

@@ -17,6 +17,7 @@ import predictions_json
 import preparation
 import segments
 import utils
+from annotations import Annotations, Video
 from feature_records import require_spec
 
 QUANTILES = 21  # every 5 percent
@@ -26,7 +27,7 @@ QUANTILES = 21  # every 5 percent
 class RunData:
     """What a run trains and evaluates on; `validation` is None where that subset has no features."""
 
-    annotated: annotations.Annotations
+    annotated: Annotations
     classes: tuple[str, ...]
     segment_seconds: np.ndarray  # [K, QUANTILES], see `predictions_json.TrainedModel`
     feature_spec: dict
@@ -94,7 +95,7 @@ def load_data(settings: config.Config, subsets: tuple[str, ...] = ("training", "
 
 
 def learn_preparation(
-    folder: Path, videos: list[annotations.Video], chosen: config.DataSettings
+    folder: Path, videos: list[Video], chosen: config.DataSettings
 ) -> preparation.Preparation:
     """How features are prepared, with what the training features in `folder` say of it."""
     made = preparation.Preparation(chosen.feature_normalization, chosen.temporal_difference)
@@ -110,7 +111,7 @@ def learn_preparation(
     return made
 
 
-def segment_seconds(videos: list[annotations.Video], class_index: dict[str, int], classes: int) -> np.ndarray:
+def segment_seconds(videos: list[Video], class_index: dict[str, int], classes: int) -> np.ndarray:
     """[K, QUANTILES] quantiles of the lengths of each class's segments; zeros where it has none."""
     lengths: list[list[float]] = [[] for _ in range(classes)]
     for segment in (segment for video in videos for segment in video.labelled_segments()):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 
 class StopRequested(Exception):
@@ -20,7 +20,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.number = 0
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         # Python takes handlers from its main thread only

@@ -88,7 +88,9 @@ def _localize(source: Source, stored: VideoFeatures, model: LoadedModel) -> Loca
         store, trained.classify, settings.data.max_frames, settings.predict.window_stride
     )
     (found,) = predictions_json.predict(store, scores, trained, settings.predict).values()
-    segments = tuple(Segment(*result["segment"], result["label"], result["score"]) for result in found)
+    segments = tuple(
+        Segment(start, end, result["label"], result["score"]) for result in found for start, end in [result["segment"]]
+    )
     refined = decoding.refine(scores[0], store.boundaries(0), settings.predict, store.cuts)
     return Localization(source.id, source.file, stored.duration, segments, stored.timestamps, refined, trained.classes)
 

@@ -126,7 +126,7 @@ class ActionFinder:
     def __init__(self, model: TrainedModel, settings: PredictSettings, min_score: float, longest: float = LONGEST):
         """`settings` is section `predict`; segments score `min_score` or more; those over `longest` seconds are cut."""
         self._classes, self._settings, self._longest = model.classes, settings, longest
-        self._min_seconds = model.min_seconds(settings.min_seconds_quantile)
+        self._segment_seconds = model.segment_seconds
         # an action ends where its score falls below what is shown: lower levels would hold it back for long
         levels = tuple(level for level in settings.thresholds if level >= min_score) or (max(settings.thresholds),)
         self._level = min(levels)
@@ -201,7 +201,7 @@ class ActionFinder:
         alone[:, label] = np.minimum(scores[start:end, label], np.where(outside, np.nextafter(self._level, 0), 1))
         if self._settings.method == "runs":
             alone[:, 0] = 2 * outside
-        found = decoding.decode(alone, boundaries[start : end + 1], self._decode_settings, None, self._min_seconds)
+        found = decoding.decode(alone, boundaries[start : end + 1], self._decode_settings, None, self._segment_seconds)
         candidates = [
             Segment(round(float(a), 3), round(float(b), 3), self._classes[label], round(float(score), 6))
             for (a, b), score in zip(found.segments, found.scores, strict=True)

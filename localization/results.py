@@ -52,7 +52,7 @@ class Localization(Sequence):
     def __len__(self) -> int:
         return len(self.segments)
 
-    def __getitem__(self, position: int | slice) -> Segment | tuple[Segment, ...]:
+    def __getitem__(self, position: int | slice) -> Segment | tuple[Segment, ...]:  # type: ignore[override]
         return self.segments[position]
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def find_run(given: str | Path | None = None) -> Run:
             f"{', '.join(missing)} missing in {folder}"
         )
     folder = folder.resolve()
-    description = utils.read_json(folder / "model.json")
+    description: Any = utils.read_json(folder / "model.json")
     try:
         classes = tuple(str(name) for name in description["classes"])
         backbone = description["features"]["backbone"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +14,22 @@ from localization.results import Segment
 
 
 def write_csv(path: Path, video_id: str, segments: Sequence[Segment]) -> None:
-    """A line a segment: video, start and end in seconds, label, score."""
+    """A line a segment: video, start and end in seconds, label, score. No cell is a formula to a spreadsheet."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["video", "start", "end", "label", "score"])
-    rows.writerows([video_id, f"{s.start:.3f}", f"{s.end:.3f}", s.label, f"{s.score:.4f}"] for s in segments)
+    video = _inert(video_id)
+    rows.writerows([video, f"{s.start:.3f}", f"{s.end:.3f}", _inert(s.label), f"{s.score:.4f}"] for s in segments)
     utils.write_text(path, text.getvalue())
+
+
+def _inert(cell: str) -> str:
+    """A cell that a spreadsheet takes for text: an apostrophe leads one that it would compute.
+
+    YouTube's ids may begin with a minus; without a bracket or a bar in them they can do nothing, and stay as they are.
+    """
+    harmless = cell[:1] not in tuple("=+-@\t\r") or re.fullmatch(r"-[\w-]+", cell)
+    return cell if harmless else f"'{cell}"
 
 
 def write_srt(path: Path, segments: Sequence[Segment]) -> None:

@@ -49,7 +49,7 @@ def match_video(
     truth: Sequence[tuple[str, float, float]], predictions: Sequence[tuple[str, float, float, float]]
 ) -> Matches:
     """Match a video's predictions (label, start, end, score), best first, with its truth (label, start, end)."""
-    overlap = segments.tiou([p[1:3] for p in predictions], [t[1:] for t in truth])
+    overlap = segments.tiou(np.array([p[1:3] for p in predictions]), np.array([t[1:] for t in truth]))
     found, true = np.array([p[0] for p in predictions], object), np.array([t[0] for t in truth], object)
     return Matches(match(np.where(found[:, None] == true, overlap, -1.0)), match(overlap))
 

@@ -85,7 +85,8 @@ def page_data(content: PageContent, folder: Path) -> dict:
 
 
 def _labels(view: VideoView) -> set[str]:
-    return {label for label, *_ in (*(view.truth or ()), *view.predictions)} | set(view.curves or ())
+    named = {action[0] for action in view.truth or ()} | {action[0] for action in view.predictions}
+    return named | set(view.curves or ())
 
 
 def _annotated_classes(content: PageContent) -> set[str]:

@@ -42,7 +42,9 @@ class ScoreFile:
         except (KeyError, ValueError, BadZipFile, OSError) as error:
             raise ValueError(f"{self._path}: expected the scores that predictions_json.py writes: {error}") from None
 
-    def curves(self, video: str, named: Collection[str], class_of: Mapping[str, str]):
+    def curves(
+        self, video: str, named: Collection[str], class_of: Mapping[str, str]
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray] | None]:
         """Times [P] seconds and label -> [P] scores of a video; (None, None) where the file does not have it.
 
         named: labels that are annotated or predicted in it; those that reach NOTICED come on top.

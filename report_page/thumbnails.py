@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import video_input
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
 
 QUALITY = 70  # of JPEG: 2 to 4 kB a picture at 72 pixels
 
@@ -30,7 +36,7 @@ def make_thumbnails(file: Path, count: int = 12, height: int = 72) -> tuple[tupl
     return tuple(_pictures(Path(file), seconds.tolist(), height))
 
 
-def _pictures(file: Path, seconds: list[float], height: int):
+def _pictures(file: Path, seconds: list[float], height: int) -> Iterator[tuple[float, str]]:
     import av
 
     with av.open(str(file)) as container:
@@ -48,7 +54,7 @@ def _pictures(file: Path, seconds: list[float], height: int):
             return  # the extraction reports damage; here what is whole is shown
 
 
-def _frame_at(container, second: float):
+def _frame_at(container: InputContainer, second: float) -> VideoFrame | None:
     """The frame that is shown at `second`, decoded from the keyframe before it; the last one where they end earlier."""
     shown = None
     for frame in container.decode(video=0):
@@ -58,7 +64,7 @@ def _frame_at(container, second: float):
     return shown
 
 
-def _encode(frame, height: int) -> str:
+def _encode(frame: VideoFrame, height: int) -> str:
     import cv2
 
     picture = np.rot90(frame.to_ndarray(format="bgr24"), round(frame.rotation / 90))  # both count counterclockwise

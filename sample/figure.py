@@ -15,6 +15,8 @@ from sample.timeline import SIDES
 
 SHIFT = 4  # polygons have coordinates in 1/16 pixel, so that slow motion is smooth
 UNIT = 1 << SHIFT
+
+Radius = float | np.ndarray  # pixels, one or [...]
 SKIN = ((164, 196, 238), (140, 176, 222), (120, 158, 206), (96, 130, 178), (66, 94, 140), (48, 68, 104))
 HAIR = ((32, 36, 44), (36, 54, 84), (60, 96, 140), (110, 170, 215), (150, 150, 156), (40, 60, 130))
 
@@ -63,7 +65,7 @@ class Look:
 
 def random_look(rng: np.random.Generator) -> Look:
     def cloth(low: int, high: int) -> tuple:
-        hsv = np.uint8([[[rng.integers(180), rng.integers(60, 220), rng.integers(low, high)]]])
+        hsv = np.array([[[rng.integers(180), rng.integers(60, 220), rng.integers(low, high)]]], np.uint8)
         return tuple(int(c) for c in cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0])
 
     return Look(
@@ -115,20 +117,20 @@ def _shade(colour: tuple, factor: float) -> tuple:
     return tuple(float(min(255, c * factor + (6 if factor > 1 else 0))) for c in colour)
 
 
-def _circle(centre: np.ndarray, radius, points: int = 12) -> np.ndarray:
+def _circle(centre: np.ndarray, radius: Radius, points: int = 12) -> np.ndarray:
     """Centres [..., 2] and radii -> polygons [..., points, 2]."""
     angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     return centre[..., None, :] + np.asarray(radius)[..., None, None] * ring
 
 
-def _capsule(a: np.ndarray, b: np.ndarray, start_radius, end_radius) -> np.ndarray:
+def _capsule(a: np.ndarray, b: np.ndarray, start_radius: Radius, end_radius: Radius) -> np.ndarray:
     """End points [..., 2] and radii -> polygons [..., 14, 2] around a tapered limb."""
     axis = b - a
     angle = np.arctan2(axis[..., 1], axis[..., 0])[..., None]
     half = np.linspace(-np.pi / 2, np.pi / 2, 7)
 
-    def cap(centre, radius, turn):
+    def cap(centre: np.ndarray, radius: Radius, turn: float) -> np.ndarray:
         around = angle + half + turn
         ring = np.stack([np.cos(around), np.sin(around)], axis=-1)
         return centre[..., None, :] + np.asarray(radius)[..., None, None] * ring
@@ -140,7 +142,7 @@ def _fixed(points: np.ndarray) -> np.ndarray:
     return np.round(points * UNIT).astype(np.int32)
 
 
-def _fill(picture: np.ndarray, polygon: np.ndarray, colour) -> None:
+def _fill(picture: np.ndarray, polygon: np.ndarray, colour: tuple) -> None:
     cv2.fillConvexPoly(picture, polygon, colour, cv2.LINE_AA, SHIFT)
 
 
@@ -184,7 +186,7 @@ class Figure:
         self.bodies = _fixed(_capsule(a, b, ra, rb))
         self.lights = _fixed(_capsule(a + glow, b + glow, ra * 0.5, rb * 0.5))
 
-    def _glow(self, radius) -> np.ndarray:
+    def _glow(self, radius: Radius) -> np.ndarray:
         """How far the lit part of something of `radius` pixels lies from its middle."""
         side = -np.sign(self.light[0]) or 1.0
         return np.asarray(radius)[..., None] * np.array([0.35 * side, -0.2])
@@ -211,7 +213,7 @@ class Figure:
         radius, scale = self.look.head, self.camera.scale
         head, gaze, crown, ear = (self.joints[name] for name in ("head", "gaze", "crown", "ear"))
 
-        def place(forwards, upwards, sidewards=0.0):
+        def place(forwards: float, upwards: float, sidewards: float = 0.0) -> np.ndarray:
             return self.camera.project(head + radius * (forwards * gaze + upwards * crown + sidewards * ear))
 
         px = radius * scale
@@ -233,7 +235,7 @@ class Figure:
     def _shape_shadow(self) -> None:
         right, nearer = self.light
 
-        def cast(points):
+        def cast(points: np.ndarray) -> np.ndarray:
             fallen = points.copy()
             fallen[..., 0] += right * points[..., 1]
             fallen[..., 2] += nearer * points[..., 1]

@@ -23,7 +23,7 @@ def film(timeline: Timeline, rng: np.random.Generator) -> Iterator[np.ndarray]:
     floor = rng.uniform(212, 226)
     shake = _shake(rng, timeline.frames)
     camera = Camera(MARGIN + WIDTH / 2, MARGIN + floor, timeline.stature, rng.uniform(0.14, 0.26))
-    scene = draw_backdrop(rng, (WIDTH + 2 * MARGIN, HEIGHT + 2 * MARGIN), camera.v - rng.uniform(24, 44))
+    scene = draw_backdrop(rng, (WIDTH + 2 * MARGIN, HEIGHT + 2 * MARGIN), float(camera.v - rng.uniform(24, 44)))
     draw_chair(scene, rng, camera, timeline.chair.place, timeline.chair.facing)
     views = _shifted(scene)
     pose = pose_track(timeline)

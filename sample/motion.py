@@ -6,6 +6,8 @@ the arms" is "Raising the arms" run backwards: no single frame tells them apart.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sample.timeline import FPS, GESTURES, MIRRORED, SIDES, TAXONOMY, Spot, Stretch, Timeline
@@ -78,7 +80,7 @@ def _toward(pose: dict[str, np.ndarray], part: slice, weight: np.ndarray, target
         pose[name][part] += weight * (target - pose[name][part])
 
 
-def _limb(side: str, **channels) -> dict:
+def _limb(side: str, **channels: Any) -> dict:
     return {f"{side}_{name}": value for name, value in channels.items()}
 
 
@@ -100,8 +102,8 @@ def _hold_postures(pose: dict[str, np.ndarray], timeline: Timeline) -> None:
         _toward(pose, everything, seat, _limb(side, foot_out=0.075, **ARM_SEATED))
         # the arms go up sideways before the viewer and forwards in profile: they are always seen to move
         side_of_facing = 0.25 + 1.15 * np.cos(pose["yaw"]) ** 2
-        up = {"upper_lift": 2.8, "upper_side": side_of_facing, "fore_lift": 3.0, "fore_side": side_of_facing}
-        _toward(pose, everything, raised, _limb(side, **up))
+        high = {"upper_lift": 2.8, "upper_side": side_of_facing, "fore_lift": 3.0, "fore_side": side_of_facing}
+        _toward(pose, everything, raised, _limb(side, **high))
 
 
 def _ramp(p: np.ndarray, share: float = 0.2) -> np.ndarray:

@@ -5,6 +5,8 @@ Pictures are [H, W, 3] uint8, BGR. A backdrop is painted at twice its size and t
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -36,7 +38,7 @@ def draw_backdrop(rng: np.random.Generator, size: tuple[int, int], floor: float)
 
 def _colour(rng: np.random.Generator, hue: tuple, saturation: tuple, value: tuple) -> np.ndarray:
     """A random colour [3], float, from ranges in OpenCV's HSV (hue 0 to 180, the others 0 to 255)."""
-    hsv = np.uint8([[[rng.integers(*hue) % 180, rng.integers(*saturation), rng.integers(*value)]]])
+    hsv = np.array([[[rng.integers(*hue) % 180, rng.integers(*saturation), rng.integers(*value)]]], np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0].astype(np.float64)
 
 
@@ -61,7 +63,7 @@ def _gradient(area: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> None:
     area[:] = (top * (1 - share) + bottom * share).astype(np.uint8)
 
 
-def _box(picture: np.ndarray, left: float, top: float, right: float, bottom: float, colour) -> None:
+def _box(picture: np.ndarray, left: float, top: float, right: float, bottom: float, colour: Any) -> None:
     _cut(picture, left, top, right, bottom)[:] = np.clip(colour, 0, 255).astype(np.uint8)
 
 

@@ -19,7 +19,7 @@ def joints_of(pose: dict[str, np.ndarray], shoulders: float, head: float) -> dic
     shoulders: half their width. head: its radius.
     """
 
-    def vector(x, y, z):
+    def vector(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         return np.stack(np.broadcast_arrays(x, y, z), axis=-1).astype(np.float64)
 
     yaw, lean = pose["yaw"], pose["lean"]
@@ -29,7 +29,7 @@ def joints_of(pose: dict[str, np.ndarray], shoulders: float, head: float) -> dic
     leftwards = vector(np.cos(yaw), zero, -np.sin(yaw))  # the figure's own left
     ground = vector(pose["place"], zero, zero)
 
-    def along(channel, direction):
+    def along(channel: np.ndarray | float, direction: np.ndarray) -> np.ndarray:
         return np.asarray(channel)[..., None] * direction
 
     pelvis = ground + along(HIP - pose["pelvis_drop"], up) - along(pose["pelvis_back"], ahead)
@@ -48,7 +48,7 @@ def joints_of(pose: dict[str, np.ndarray], shoulders: float, head: float) -> dic
     for side, sign in zip(SIDES, (1, -1), strict=True):
         outwards = sign * leftwards
 
-        def arm_direction(part, side=side, outwards=outwards):
+        def arm_direction(part: str, side: str = side, outwards: np.ndarray = outwards) -> np.ndarray:
             lift, azimuth = pose[f"{side}_{part}_lift"], pose[f"{side}_{part}_side"]
             flat = along(np.cos(azimuth), chest) + along(np.sin(azimuth), outwards)
             return along(np.sin(lift), flat) - along(np.cos(lift), spine)

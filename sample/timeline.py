@@ -6,6 +6,7 @@ Lengths are in statures (the figure is 1 tall), angles in radians.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class _Planner:
     def outside(self) -> Spot:
         return Spot(float(self.rng.choice((-1, 1))) * (self.half_width + 0.5), 0.0)
 
-    def add(self, kind: str, seconds: float, **details) -> None:
+    def add(self, kind: str, seconds: float, **details: Any) -> None:
         self.stretches.append(Stretch(kind, self.now, self.now + round(seconds * FPS), **details))
 
     def walk(self, spot: Spot) -> None:

@@ -39,3 +39,14 @@ def make_sound(path: Path, seconds: float = 1.0):
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
     return path
+
+
+def make_mpeg4(path):
+    """MPEG-4 part 2 in AVI, which no browser plays."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+        for number in range(80):
+            shade = np.full((96, 128, 3), 3 * number, np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(shade, format="rgb24")))
+        output.mux(stream.encode())

@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
+from made_videos import make_mpeg4
+from page_driving import marker, open_video, set_threshold, start_of, until
 
 import report
 from sample_videos import draw_sample_set
@@ -37,7 +38,7 @@ def run(tmp_path_factory):
     annotated = draw_sample_set(folder, videos={"testing": 1}, workers=1)
     value = json.loads(annotated.read_text())
     actions = value["database"][SAMPLE]["annotations"]
-    write_mpeg4(folder / f"videos/testing/{ODD}.avi")
+    make_mpeg4(folder / f"videos/testing/{ODD}.avi")
     for name in (ODD, GONE):
         database = {"subset": "testing", "duration": 8.0, "annotations": [{"segment": [2, 4], "label": EVIL}]}
         value["database"][name] = database
@@ -59,17 +60,6 @@ def run(tmp_path_factory):
     paths = ("json_data_path=annotations.json", "videos_folder=videos", "model_dir=run", f"data_dir={folder}")
     assert report.main([*(part for p in paths for part in ("--set", f"paths.{p}")), "--subset", "testing"]) == 0
     return folder
-
-
-def write_mpeg4(path):
-    """MPEG-4 part 2 in AVI, which no browser plays."""
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("mpeg4", rate=10)
-        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
-        for number in range(80):
-            shade = np.full((96, 128, 3), 3 * number, np.uint8)
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(shade, format="rgb24")))
-        output.mux(stream.encode())
 
 
 @pytest.fixture
@@ -94,42 +84,6 @@ def opened(browser):
     for context in contexts:
         context.close()
     assert said == []
-
-
-def until(page, condition):
-    """Wait for a condition in JavaScript. Playwright's own way evaluates text in the page, which its policy forbids."""
-    for _ in range(400):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(50)
-    pytest.fail(f"20 seconds passed without: {condition}")
-
-
-def open_video(page, name):
-    """Open a video's row, whose content is made when it comes near the screen."""
-    page.evaluate("(name) => rows.find(({ video }) => video.id === name).element.scrollIntoView()", name)
-    head = page.locator(".head", has_text=name)
-    head.wait_for()
-    if head.get_attribute("aria-expanded") == "false":
-        head.click()
-    page.locator(".row.open .head", has_text=name).wait_for()
-
-
-def marker(page):
-    """Where the playhead stands, as a share of the lanes."""
-    return page.evaluate(
-        "() => { const [m, t] = ['.marker', '.track'].map((c) => document.querySelector(c).getBoundingClientRect());"
-        " return (m.left + m.width / 2 - t.left) / t.width; }"
-    )
-
-
-def start_of(page, selector):
-    """Start of the first segment that a selector finds, in seconds, from where it is drawn."""
-    return page.evaluate("(s) => parseFloat(document.querySelector(s).style.left) / 100 * opened.view.length", selector)
-
-
-def set_threshold(page, value):
-    page.locator("#threshold").fill(str(value))
 
 
 def show_sample(page):

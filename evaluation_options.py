@@ -1,0 +1,64 @@
+"""The command line that metrics.py, error_analysis.py and segmentation_metrics.py share -> settings, paths, JSON.
+
+Each evaluates a run of ours (`paths.model_dir`), or any predictions that `--predictions` names.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import config
+import utils
+
+
+def make_parser(description: str, name: str) -> argparse.ArgumentParser:
+    """The options of an evaluation that writes `<name>_<subset>.json`; its script adds its own."""
+    parser = config.make_parser(description)
+    add = parser.add_argument
+    add("--ground-truth", type=Path, metavar="FILE", help="annotations; else paths.json_data_path")
+    add("--predictions", type=Path, metavar="FILE", help="ActivityNet's JSON; else what the run in paths.model_dir has")
+    add("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
+    add("--taxonomy-level", type=int, choices=range(4), help="the same as --set data.taxonomy_level=…")
+    add("--output", type=Path, metavar="FILE", help=f"JSON; else {name}_<subset>.json in the run")
+    return parser
+
+
+def run_script(
+    parser: argparse.ArgumentParser,
+    argv: list[str] | None,
+    run: Callable[[config.Config, argparse.Namespace], None],
+) -> int:
+    """Parse, call `run(settings, arguments)`, and return the exit status; see `utils.run_script`."""
+    arguments = parser.parse_args(argv)
+    if arguments.subset:
+        arguments.set.append(f"predict.subset={arguments.subset}")
+    if arguments.taxonomy_level is not None:
+        arguments.set.append(f"data.taxonomy_level={arguments.taxonomy_level}")
+    return utils.run_script(lambda: run(config.from_arguments(arguments), arguments), arguments.verbosity)
+
+
+def ground_truth_file(settings: config.Config, arguments: argparse.Namespace) -> Path:
+    """The annotations to compare with."""
+    return arguments.ground_truth or settings.paths.json_data_path
+
+
+def predictions_file(settings: config.Config, arguments: argparse.Namespace) -> Path:
+    """The predictions to evaluate. Raises ValueError where the run has none yet."""
+    if arguments.predictions is not None:
+        return arguments.predictions
+    path = settings.paths.model_dir / f"predictions_{settings.predict.subset}.json"
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file: run `python predictions_json.py` first, or give --predictions FILE")
+    return path
+
+
+def write(value: dict, name: str, settings: config.Config, arguments: argparse.Namespace) -> None:
+    """Write the JSON to `--output`, else into the run where its own predictions were evaluated, and say where."""
+    output = arguments.output
+    if output is None and arguments.predictions is None:
+        output = settings.paths.model_dir / f"{name}_{settings.predict.subset}.json"
+    if output:
+        utils.write_json(output, value)
+        print(f"\n-> {output}")
