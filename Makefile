@@ -70,6 +70,16 @@ lint: setup  ## ruff, and mypy on signatures
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
+fuzz: setup  ## made-up files on every parser, ten minutes each
+	$(RUN) -m tests.fuzz --minutes 10
+
+audit: setup  ## known holes in the locked packages; needs an index with a vulnerability service
+	$(VENV)/bin/pip install --quiet pip-audit
+	$(VENV)/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
+
+faults: setup  ## kills and other faults on every stage, for hours
+	$(RUN) -m tests.faults all
+
 lock: setup  ## requirements.lock anew
 	$(VENV)/bin/pip install --quiet uv
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
@@ -78,4 +88,4 @@ lock: setup  ## requirements.lock anew
 clean:  ## delete the sample set and the demo's run
 	rm -rf data/sample runs/demo
 
-.PHONY: help setup demo download extract train predict evaluate report test test-all bench lint lock clean
+.PHONY: help setup demo download extract train predict evaluate report test test-all bench lint fuzz audit faults lock clean

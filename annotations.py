@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import config
 import utils
@@ -169,7 +169,7 @@ _NUMBER = (int, float, str)
 _KINDS = {dict: "an object", list: "a list", str: "text", int: "a whole number", _NUMBER: "a number"}
 
 
-def _member(parent: object, place: str, key: str, kind: type | tuple, default: object = _REQUIRED) -> object:
+def _member(parent: object, place: str, key: str, kind: type | tuple, default: object = _REQUIRED) -> Any:
     """`parent[key]`, or the default where it is missing or null; `place` is the parent's, with a dot behind it."""
     if not isinstance(parent, dict):
         raise ValueError(f"{place.rstrip('.') or 'top level'}: expected an object, received {parent!r:.80}")
@@ -213,7 +213,7 @@ def _read_annotation(annotation: object, place: str, oddities: Counter[str]) -> 
     if len(span) != 2:
         raise ValueError(f"{place}.segment: expected [start, end], received {span!r:.80}")
     try:
-        segment = read_segment(*span, label)
+        segment = read_segment(span[0], span[1], label)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
     oddities[TEXT] += any(isinstance(number, str) for number in span)

@@ -5,6 +5,8 @@ Reached as `python data.py import FOLDER --rate R`. Symbols: T rows (frames) of 
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from feature_records import VideoFeatures, create_spec, feature_file, write_feat
 SUFFIXES = (".npy", ".npz", ".csv")
 # how far a video's length by its rows may be from the annotated one: the rows may have come from a sliding window
 LENGTH_SHARE, LENGTH_ROWS = 0.1, 2
+# of one video: an archive of zeros unpacks to a thousand times its size
+MAX_BYTES = 4 << 30
 
 
 def read_array(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -31,25 +35,37 @@ def read_array(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         if path.suffix == ".csv":
             features, timestamps = _read_csv(path)
         else:
-            loaded = np.load(path, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                features, timestamps = loaded, None
-            else:
-                with loaded:
+            if zipfile.is_zipfile(path):
+                _check_unpacked(path)
+            with path.open("rb") as file:  # NumPy leaves a file open that it cannot read
+                loaded = np.load(file, allow_pickle=False)
+                if isinstance(loaded, np.ndarray):
+                    features, timestamps = loaded, None
+                else:
                     name = loaded.files[0] if len(loaded.files) == 1 else "features"
                     features = loaded[name]
                     timestamps = loaded["timestamps"] if "timestamps" in loaded.files else None
-    except (ValueError, KeyError, EOFError, OSError, IndexError) as error:
+        timestamps = None if timestamps is None else np.asarray(timestamps, np.float64)
+    except (ValueError, KeyError, EOFError, OSError, IndexError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: not an array of features: {error}") from None
-    if features.ndim != 2 or not features.size or not np.issubdtype(features.dtype, np.number):
+    except MemoryError:
+        raise ValueError(f"{path}: not an array of features: its header asks for more than the memory holds") from None
+    if features.ndim != 2 or not features.size or features.dtype.kind not in "iuf":
         raise ValueError(f"{path}: expected numbers of the shape [T, D], received {features.dtype} {features.shape}")
     if not np.isfinite(features).all():
         raise ValueError(f"{path}: expected finite numbers, received NaN or infinity")
-    if timestamps is not None:
-        timestamps = np.asarray(timestamps, np.float64)
-        if timestamps.shape != features.shape[:1] or not np.all(np.diff(timestamps) > 0) or timestamps[0] < 0:
-            raise ValueError(f"{path}: expected {len(features)} rising timestamps from 0 on, a row each")
+    if timestamps is not None and (
+        timestamps.shape != features.shape[:1] or not np.all(np.diff(timestamps) > 0) or timestamps[0] < 0
+    ):
+        raise ValueError(f"{path}: expected {len(features)} rising timestamps from 0 on, a row each")
     return features.astype(np.float32), timestamps
+
+
+def _check_unpacked(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+    if size > MAX_BYTES:
+        raise ValueError(f"expected at most {MAX_BYTES:,} bytes unpacked, received {size:,}")
 
 
 def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -108,6 +124,8 @@ def run(settings: config.Config, folder: Path, rate: float | None) -> int:
             f"{settings.paths.json_data_path}: expected <id>.npy, .npz or .csv"
         )
     target, width, failures = settings.paths.feature_map_folder, None, []
+    for part in (target, *(target / subset for subset in config.SUBSETS)):
+        utils.remove_temporary_files(part)
     stems = [path.stem for path in known]
     for path in tqdm(known, unit="video", desc="import", disable=None):
         try:

@@ -18,11 +18,12 @@ from feature_records import feature_file
 
 
 def video_files(folder: Path, subset: str) -> list[Path]:
-    """A subset's video files in the order of their names; a file is a video until reading it says otherwise.
+    """A subset's video files in the order of their names; whatever is there is a video until reading it says
+    otherwise, broken links too.
 
     Raises ValueError when there is none, or when two have one id.
     """
-    files = sorted(path for path in (folder / subset).glob("*") if path.is_file() and not path.name.startswith("."))
+    files = sorted(path for path in (folder / subset).glob("*") if not path.name.startswith("."))
     if not files:
         raise ValueError(
             f"{folder / subset}: expected video files (<id>.mp4, …), received none: run "
@@ -55,7 +56,7 @@ def missing_features(settings: config.Config, subsets: list[str], shard: tuple[i
         utils.LOGGER.info("%s: %d videos, %d of them have features", subset, len(videos),
                           sum(target.exists() for target in targets.values()))  # fmt: skip
     # so that no thread is left with a long video when the others are done
-    return {video: todo[video] for video in sorted(todo, key=lambda video: -video.stat().st_size)}
+    return {video: todo[video] for video in sorted(todo, key=lambda video: -video.lstat().st_size)}
 
 
 def run(
@@ -90,7 +91,8 @@ def run(
 
 
 def _report(outcome: Outcome, folder: Path) -> int:
-    print(f"{outcome.written} videos, {outcome.frames} frames -> {folder}; {len(outcome.failures)} failed")
+    elsewhere = f"; {outcome.elsewhere} left to another process" if outcome.elsewhere else ""
+    print(f"{outcome.written} videos, {outcome.frames} frames -> {folder}; {len(outcome.failures)} failed{elsewhere}")
     for failure in sorted(outcome.failures):
         print(f"  {failure}")
     return 1 if outcome.failures else 0

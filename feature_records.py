@@ -51,7 +51,9 @@ def feature_file(folder: Path, subset: str, video_id: str) -> Path:
 
 
 def numpy_dtype(name: str) -> np.dtype:
-    """The little-endian NumPy type of `float16`, `bfloat16` or `float32`."""
+    """The little-endian NumPy type of `float16`, `bfloat16` or `float32`. Raises ValueError for another name."""
+    if name not in ("float16", "bfloat16", "float32"):
+        raise ValueError(f"dtype: expected float16, bfloat16 or float32, received {name!r:.80}")
     if name == "bfloat16":
         import ml_dtypes
 
@@ -67,7 +69,7 @@ class FeatureWriter:
 
         self._dtype = dtype
         self._stack = contextlib.ExitStack()
-        self._temporary = self._stack.enter_context(atomic_path(path))
+        self._temporary = self._stack.enter_context(atomic_path(path, sweep=False))
         self._writer = tf.io.TFRecordWriter(str(self._temporary))
         self._id = Path(path).name.removesuffix(SUFFIX)
         self._rows: list[np.ndarray] = []
@@ -94,8 +96,11 @@ class FeatureWriter:
 
     def discard(self) -> None:
         """Give the video up: nothing appears under its name."""
-        self._writer.close()
+        import tensorflow as tf
+
         with contextlib.suppress(_Discarded), self._stack:
+            with contextlib.suppress(tf.errors.OpError):  # a full disk lets nothing be closed either
+                self._writer.close()
             raise _Discarded
 
     def _write(self, last: bool, duration: float, fps: float) -> None:
@@ -148,18 +153,24 @@ def read_features(paths: Iterable[Path]) -> Iterator[VideoFeatures]:
     paths = [Path(path) for path in paths]
     remaining = iter(paths)
     parts: list[dict] = []
-    path = next(remaining, None)
+    path, finished = next(remaining, None), None
     try:
+        if path:
+            _check_lengths(path)
         # one dataset over all files: a dataset a file costs 12 ms, which is minutes for ActivityNet
         for record in tf.data.TFRecordDataset([str(path) for path in paths], buffer_size=1 << 22).as_numpy_iterator():
+            if path is None:
+                raise ValueError(f"{finished}: damaged: it goes on after its last record; {_REMEDY}")
             parts.append(_parse(path, record, parts))
             if parts[-1]["last"]:
                 yield _join(path, parts)
-                parts, path = [], next(remaining, None)
+                parts, finished, path = [], path, next(remaining, None)
+                if path:
+                    _check_lengths(path)
     except tf.errors.DataLossError:
-        raise ValueError(f"{path}: damaged: its checksum is wrong or it is cut; {_REMEDY}") from None
+        raise ValueError(f"{path or finished}: damaged: its checksum is wrong or it is cut; {_REMEDY}") from None
     except tf.errors.OpError as error:
-        raise ValueError(f"{path}: cannot be read: {error.message}") from None
+        raise ValueError(f"{path or finished}: cannot be read: {error.message}") from None
     if path is not None:
         raise ValueError(f"{path}: cut or empty: its last record is missing; {_REMEDY}")
 
@@ -167,12 +178,27 @@ def read_features(paths: Iterable[Path]) -> Iterator[VideoFeatures]:
 _REMEDY = "delete it and run feature_map_extractor.py (or `data.py import`) again"
 
 
-def _parse(path: Path | None, record: bytes, parts: list[dict]) -> dict:
+def _check_lengths(path: Path) -> None:
+    """Raise ValueError for a record longer than the rest of its file: TensorFlow would ask for the memory, and crash.
+
+    A record is its length (8 bytes), 4 bytes of checksum, so many bytes and their checksum; the reader checks the rest.
+    """
+    try:
+        with path.open("rb") as file:
+            size, position = os.fstat(file.fileno()).st_size, 0
+            while position + 12 <= size:
+                file.seek(position)
+                position += 16 + int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+    if position != size:
+        raise ValueError(f"{path}: damaged: its checksum is wrong or it is cut; {_REMEDY}")
+
+
+def _parse(path: Path, record: bytes, parts: list[dict]) -> dict:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
-    if path is None:
-        raise ValueError(f"feature files: more records than files; {_REMEDY}")
     try:
         fields = tf.train.Example.FromString(record).features.feature
         shape = tuple(fields["shape"].int64_list.value)

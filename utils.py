@@ -6,6 +6,7 @@ A file that is written under its final name is whole: everything goes to a tempo
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import hashlib
@@ -13,6 +14,7 @@ import json
 import logging
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -21,6 +23,8 @@ from pathlib import Path
 
 LOGGER = logging.getLogger("actions")
 TEMPORARY_SUFFIX = ".part"
+# names that Windows keeps for devices, whatever ending follows
+WINDOWS_DEVICES = "con|prn|aux|nul|(com|lpt)[0-9]"
 
 
 @contextlib.contextmanager
@@ -42,6 +46,10 @@ def atomic_path(path: Path, sweep: bool = True) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        # a full disk names no file by itself
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
@@ -137,6 +145,8 @@ def write_json(path: Path, value: object) -> None:
 def read_json(path: Path) -> object:
     """Read a JSON file. Raises ValueError that names the file and the line when it is not JSON."""
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path}: expected a JSON file, received a pipe or device")
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
     except FileNotFoundError:
@@ -194,8 +204,15 @@ def require_safe_name(name: str, what: str) -> str:
 
     Ids come from files that strangers wrote: `../x`, `/x`, `a\\b` and control characters must not leave the folder.
     """
-    usable = isinstance(name, str) and 0 < len(name.encode("utf-8", "replace")) <= 200
-    if not usable or name.startswith(".") or any(c in '/\\:*?"<>|' or ord(c) < 32 or ord(c) == 127 for c in name):
+    try:
+        usable = 0 < len(name.encode()) <= 200 and name[0] != "." and name[-1] not in ". "
+    except (AttributeError, UnicodeEncodeError):  # no text, or half of a surrogate pair
+        usable = False
+    if (
+        not usable
+        or any(c in '/\\:*?"<>|' or ord(c) < 32 or ord(c) == 127 for c in name)
+        or re.fullmatch(WINDOWS_DEVICES, name.partition(".")[0].strip().lower())
+    ):
         raise ValueError(f"{what}: expected an id that can be a file name, received {name!r:.120}")
     return name
 
@@ -254,11 +271,17 @@ def start_tensorflow() -> None:
         os.close(nowhere)
 
 
+def one_line(message: object) -> str:
+    """A message as one printable line: what strangers wrote into files may hold line breaks and a terminal's codes."""
+    text = " ".join(str(message).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def run_script(run: Callable[[], int | None], level: str = "info") -> int:
     """Call `run` and turn how it ended into an exit status.
 
-    0 or what `run` returned; 2 and one line for an error of the user's (ValueError, OSError); 130 for Ctrl-C. Anything
-    else is a bug and keeps its traceback, as everything does at `-v debug`.
+    0 or what `run` returned; 2 and one line for an error of the user's (ValueError, OSError) or of the disk that
+    TensorFlow tells; 130 for Ctrl-C. Anything else is a bug and keeps its traceback, as everything does at `-v debug`.
     """
     set_up_logging(level)
     try:
@@ -266,8 +289,28 @@ def run_script(run: Callable[[], int | None], level: str = "info") -> int:
     except (ValueError, OSError) as error:
         if level == "debug":
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+    except Exception as error:
+        told = _told_of_the_disk(error)
+        if level == "debug" or not told:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        return 2
+
+
+def _told_of_the_disk(error: Exception) -> str:
+    """File and reason of a TensorFlow error that came from the operating system's refusal to write; else nothing."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+        return ""
+    numbers = errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO
+    for line in error.message.splitlines():
+        # {{node …}} stands before the file, [Op:…] behind the reason
+        line = line.rpartition("}} ")[2].partition(" [Op:")[0]
+        if line.endswith(tuple(os.strerror(number) for number in numbers)):
+            return one_line(line)
+    return ""

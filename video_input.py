@@ -17,6 +17,8 @@ import numpy as np
 # up, sound may outlast the picture, and an encoder may drop the last frames
 CUT_SECONDS = 0.5
 CUT_SHARE = 0.02
+# a frame of 8192 x 8192: twice 8K. More is a broken or hostile header, which would ask for gigabytes
+MAX_PIXELS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ def read_header(path: Path) -> VideoHeader:
     import av
 
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a video file, received {'a folder' if path.is_dir() else 'nothing there'}")
+    if not path.is_file():  # a pipe, too: opening it would wait for ever
+        received = "a folder" if path.is_dir() else "a pipe or device" if path.exists() else "nothing there"
+        raise ValueError(f"{path}: expected a video file, received {received}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: empty file")
     try:
@@ -49,6 +52,10 @@ def read_header(path: Path) -> VideoHeader:
             else:  # Matroska counts from 0 even where the picture starts later
                 declared = ((container.duration or 0) - max(container.start_time or 0, 0)) / 1e6
             rate = stream.average_rate or stream.guessed_rate or 0
+            if stream.width * stream.height > MAX_PIXELS:
+                raise ValueError(
+                    f"{path}: expected at most {MAX_PIXELS:,} pixels a frame, received {stream.width} x {stream.height}"
+                )
             return VideoHeader(float(rate), float(declared), stream.width, stream.height)
     except (av.FFmpegError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a readable video: {getattr(error, 'strerror', None) or error}") from None

@@ -1,5 +1,6 @@
 """Atomic files, JSON Lines that survive a kill, safe names and exit statuses."""
 
+import errno
 import os
 
 import pytest
@@ -23,6 +24,39 @@ def test_leftovers_of_the_dead_go_and_files_in_work_stay(tmp_path):
         assert utils.remove_temporary_files(tmp_path) == 1
         assert temporary.exists()
     assert os.listdir(tmp_path) == ["b.json"]
+
+
+def test_a_write_takes_away_what_was_left_of_its_file_only(tmp_path):
+    for name in (".a.12345678.part.json", ".b.12345678.part.json", ".a.12345678.part.html", ".a.notes"):
+        (tmp_path / name).write_text("half")
+    utils.write_json(tmp_path / "a.json", 1)
+    assert sorted(os.listdir(tmp_path)) == [".a.12345678.part.html", ".a.notes", ".b.12345678.part.json", "a.json"]
+
+
+def test_leftover_folders_go_as_well(tmp_path):
+    (tmp_path / ".model.12345678.part/inner").mkdir(parents=True)
+    (tmp_path / ".model.12345678.part.old").mkdir()
+    assert utils.remove_temporary_files(tmp_path) == 2 and not os.listdir(tmp_path)
+
+
+def test_a_held_folder_is_refused_until_it_is_let_go(tmp_path):
+    with (
+        utils.held(tmp_path / "run", "training"),
+        pytest.raises(ValueError, match="run: another training works in this folder"),
+        utils.held(tmp_path / "run", "training"),
+    ):
+        pass
+    with utils.held(tmp_path / "run", "training"):
+        pass
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, capsys):
+    def fill():
+        with utils.atomic_path(tmp_path / "a.json"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    assert utils.run_script(fill) == 2
+    assert f"No space left on device: '{tmp_path / 'a.json'}'" in capsys.readouterr().err
 
 
 def test_a_folder_is_replaced_whole(tmp_path):
