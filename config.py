@@ -162,6 +162,8 @@ class PredictSettings(Section):
     min_score: Share
     min_seconds: float = Field(ge=0)
     min_seconds_quantile: Share
+    border_error: float = Field(ge=0)
+    length_weight: float = Field(ge=0)
     nms: Literal["none", "hard", "soft"]
     nms_tiou: float = Field(gt=0, le=1)
     max_segments: Count
@@ -243,11 +245,13 @@ class _Loader(yaml.SafeLoader):
 
 
 def _read_layer(path: Path) -> dict:
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected a YAML file of settings, received a folder, pipe or device")
     try:
         layer = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)  # noqa: S506 (a safe loader)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; -c names a YAML file of settings such as config.yml") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a YAML file of settings: {' '.join(str(error).split())}") from None
     if layer is None:
         return {}
@@ -265,8 +269,9 @@ def _parse_assignment(text: str) -> dict:
         raise ValueError(f"--set {text}: expected section.key=value, for example --set train.max_steps=500")
     try:
         return {section: {key: yaml.load(value, Loader=_Loader)}}  # noqa: S506 (a safe loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"--set {text}: {value!r} is not a YAML value: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        cause = " ".join(str(error).split())
+        raise ValueError(f"--set {text:.200}: {value!r:.80} is not a YAML value: {cause}") from None
 
 
 def load(config_file: Path | None = None, assignments: list[str] | tuple[str, ...] = ()) -> Config:

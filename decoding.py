@@ -19,6 +19,7 @@ EPSILON = 1e-9
 OVERLAPS = np.linspace(0.5, 0.95, 10)  # tIoU thresholds of ActivityNet's average mAP
 LEAST_LIKELY = 1e-3  # rows of shots that are less likely one action are not looked at
 PAIRS_AT_ONCE = 4_000_000
+LEAST_SPREAD = 0.1  # of the logarithm of a class's lengths: equal ones of few examples say little
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def decode(
     boundaries: np.ndarray,
     settings: PredictSettings,
     cuts: np.ndarray | None = None,
-    min_seconds: np.ndarray | None = None,
+    segment_seconds: np.ndarray | None = None,
 ) -> Detections:
     """The segments of a video.
 
@@ -47,7 +48,8 @@ def decode(
       boundaries: [T + 1] seconds, of `segments.frame_boundaries`.
       settings: section `predict` of the configuration.
       cuts: bool [T], True where a shot cut lies before the frame; None: the video is one shot.
-      min_seconds: [K] that a segment of a class lasts at least, besides `settings.min_seconds`; None: nothing more.
+      segment_seconds: [K, Q] quantiles, evenly spaced from 0 to 1, of the lengths of each class's training segments, 0
+        for a class that has none; None: nothing is known of them.
 
     Returns:
       At most `max_segments` detections, best first; of equal scores the earlier and the lower class comes first.
@@ -61,8 +63,11 @@ def decode(
         else:
             found = _stretches(scores, boundaries, settings)
         found = _weigh_by_video(found, scores, settings)
-    shortest = settings.min_seconds if min_seconds is None else np.maximum(settings.min_seconds, min_seconds)
-    shortest = np.broadcast_to(shortest, probabilities.shape[1:])
+        if segment_seconds is not None:
+            found = _fit_lengths(found, boundaries, segment_seconds, settings)
+    shortest = np.full(probabilities.shape[1], settings.min_seconds)
+    if segment_seconds is not None and settings.min_seconds_quantile:
+        shortest = np.maximum(shortest, np.quantile(segment_seconds, settings.min_seconds_quantile, axis=1))
     found = found.take(np.ptp(found.segments, axis=1) >= shortest[found.classes])
     # a fixed order makes every later sort by score a documented one
     found = found.take(np.lexsort((found.classes, found.segments[:, 1], found.segments[:, 0])))
@@ -251,6 +256,33 @@ def _weigh_by_video(found: Detections, scores: np.ndarray, settings: PredictSett
     found = found.take(np.isin(found.classes, 1 + kept))
     weights = pooled / max(pooled.max(), EPSILON)
     return Detections(found.segments, found.classes, found.scores * weights[found.classes - 1])
+
+
+def _fit_lengths(
+    found: Detections, boundaries: np.ndarray, segment_seconds: np.ndarray, settings: PredictSettings
+) -> Detections:
+    """Draw lengths towards those of their class in training, about their middle; weigh scores by how usual they are.
+
+    The logarithm of a class's lengths counts as normal, with mean m and variance v. Where each border is off by
+    `border_error` seconds, the logarithm x of a length that was found has an error of variance n = 2 (border_error /
+    length)^2, so its most likely true value is (v x + n m) / (v + n). The score is multiplied by x's density over m's,
+    exp(-(x - m)^2 / 2 (v + n)), to the power of `length_weight`. Borders at a video's ends stay.
+    """
+    if not (settings.border_error or settings.length_weight) or not len(found.scores):
+        return found
+    logs = np.log(np.maximum(segment_seconds, EPSILON))
+    seconds = np.maximum(np.ptp(found.segments, axis=1), EPSILON)
+    mean, x = logs.mean(axis=1)[found.classes], np.log(seconds)
+    variance = np.maximum(logs.var(axis=1), LEAST_SPREAD**2)[found.classes]
+    error = 2 * np.square(settings.border_error / seconds)
+    known = segment_seconds[found.classes, -1] > 0
+    half = np.exp(x + np.where(known, (mean - x) * error / (variance + error), 0)) / 2
+    start, end = found.segments.T
+    middle, first, last = (start + end) / 2, boundaries[0], boundaries[-1]
+    start = np.where(start <= first, start, np.maximum(middle - half, first))
+    end = np.where(end >= last, end, np.minimum(middle + half, last))
+    weights = np.where(known, np.exp(-0.5 * settings.length_weight * np.square(x - mean) / (variance + error)), 1.0)
+    return Detections(np.stack([start, end], axis=1), found.classes, found.scores * weights)
 
 
 def suppress(found: Detections, kind: str, parameter: float, min_score: float) -> Detections:

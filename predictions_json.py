@@ -167,6 +167,8 @@ def load_trained(run_folder: Path) -> TrainedModel:
     """Load the model that trainer.py exported. Raises ValueError that names what is missing and the command to run."""
     import tensorflow as tf
 
+    from learning.saved_model import load_saved_model
+
     description = run_folder / "model.json"
     if not description.is_file() or not (run_folder / "saved_model").is_dir():
         raise ValueError(f"{run_folder}: holds no trained model: run `python trainer.py` with the same settings first")
@@ -177,7 +179,7 @@ def load_trained(run_folder: Path) -> TrainedModel:
         segment_seconds = np.asarray(value["segment_seconds"], np.float64).reshape(len(classes), -1)
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{description}: expected what trainer.py writes; train again") from None
-    loaded = tf.saved_model.load(str(run_folder / "saved_model"))
+    loaded = load_saved_model(run_folder / "saved_model")
     serve = loaded.signatures["serving_default"]
 
     def classify(features: np.ndarray, mask: np.ndarray) -> np.ndarray:

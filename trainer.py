@@ -5,10 +5,12 @@ A run that was stopped goes on where it was: its step says which windows come ne
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,7 +96,7 @@ def train(training: Training, run_data: RunData, settings: config.Config, log: T
                 taken = training.train_steps(batches, count)
                 _require_finite(taken["loss"], step, saved)
                 step += count
-                log.steps(step, count * size, taken["input_wait"], lambda taken=taken: _values(training, taken))
+                log.steps(step, count * size, float(taken["input_wait"]), partial(_values, training, taken))
                 if step in (due, last):
                     _evaluate_and_save(training, run_data, settings, log, signals)
                     saved = step
@@ -171,13 +173,23 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
     elif resume:
         raise ValueError(f"{folder}: holds no run that --resume could go on with; leave it out to begin one")
     utils.start_tensorflow()
-    imported = time.monotonic()
     from learning.devices import Devices
 
     # before anything else of TensorFlow's, which could not be told of other hosts later
     devices = Devices(settings.train.strategy)
-    if fresh and devices.chief:
-        delete_run(folder)
+    utils.LOGGER.debug("TensorFlow was imported in %.1f s", time.monotonic() - started)
+    with utils.held(folder, "training") if devices.chief else contextlib.nullcontext():
+        return _run_here(settings, devices, fresh, resume, profile)
+
+
+def _run_here(settings: config.Config, devices: Devices, fresh: bool, resume: bool, profile: bool) -> int:
+    """`run`, in a folder that no other training uses."""
+    begun, folder = time.monotonic(), settings.paths.model_dir
+    if devices.chief:
+        if fresh:
+            delete_run(folder)
+        # what kills left, such as a half saved_model
+        utils.remove_temporary_files(folder)
     run_data = load_data(settings, ("training", "validation") if devices.chief else ("training",))
     training = make_training(settings, run_data, devices)
     resumed = training.restore()
@@ -186,14 +198,13 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
     if settings.train.warm_start and not resumed:
         warm_start(training, run_data, settings.train.warm_start)
     if devices.chief:
-        folder.mkdir(parents=True, exist_ok=True)
         utils.write_text(folder / "config.yml", settings.to_yaml())
     utils.LOGGER.info(
         "%s at step %d: %d training frames of %d videos, %d classes and background, %d weights, %d device%s; ready "
-        "%.1f s after the import of TensorFlow, which took %.1f s",
+        "%.1f s after the import of TensorFlow",
         "resumed" if resumed else "started", training.step, len(run_data.training.features),
         len(run_data.training.ids), len(run_data.classes) - 1, training.classifier.count_params(), devices.replicas,
-        "s" if devices.replicas > 1 else "", time.monotonic() - imported, imported - started,
+        "s" if devices.replicas > 1 else "", time.monotonic() - begun,
     )  # fmt: skip
     with TrainingLog(folder, settings.train, training.step, devices.chief) as log:
         number = _train_together(training, run_data, settings, log, profile)

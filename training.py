@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -217,18 +217,24 @@ class Training:
         if self.devices.chief:
             _remove_leftovers(self._newest)
             _remove_leftovers(self._best)
+        from learning.saved_model import DAMAGE
+
         newest = self._newest.latest_checkpoint
         (step,) = self.devices.agree(int(newest.rpartition("-")[2]) if newest else -1)
         if step < 0:
             return False
         path = self.folder / f"ckpt-{int(step)}"
         if not path.with_suffix(".index").is_file():
-            raise ValueError(f"{path}: no such checkpoint here: paths.model_dir must be one folder for all workers")
+            raise ValueError(
+                f"{path}.index: no such file; several workers need one paths.model_dir for all, others --fresh"
+            )
         try:
             self._checkpoint.restore(str(path)).assert_consumed()
-        except (AssertionError, ValueError) as error:
-            cause = str(error).splitlines()[0]
-            raise ValueError(f"{path}: a checkpoint of another model or version: {cause:.200}; use --fresh") from None
+        except (AssertionError, *DAMAGE) as error:
+            cause = " ".join(str(error).split())
+            raise ValueError(
+                f"{path}: a damaged checkpoint, or one of another model or version: {cause:.200}; use --fresh"
+            ) from None
         return True
 
     def save(self) -> None:
@@ -292,7 +298,7 @@ def _seconds() -> tf.Tensor:
     return tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), ())
 
 
-def _learning_rate(chosen: config.TrainSettings) -> object:
+def _learning_rate(chosen: config.TrainSettings) -> Any:
     import keras
 
     if chosen.schedule == "constant" and not chosen.warmup_steps:

@@ -28,9 +28,9 @@ class TrainingLog:
         if chief:
             records = utils.read_jsonl(self._jsonl)
             kept = [record for record in records if record["step"] <= first_step]
-            if len(kept) < len(records):
-                lines = "".join(f"{json.dumps(record)}\n" for record in kept)
-                utils.write_text(self._jsonl, lines)
+            if self._jsonl.exists():
+                # a last line that a kill or a full disk cut short goes as well
+                utils.write_text(self._jsonl, "".join(f"{json.dumps(record)}\n" for record in kept))
             self._writer = tf.summary.create_file_writer(str(folder))
         self._started = self._last = time.monotonic()
         self._windows = 0

@@ -48,6 +48,8 @@ SEARCHED = (
     [{"nms": "soft", "nms_tiou": value} for value in (0.1, 0.25, 0.5, 1.0)]
     + [{"nms": "hard", "nms_tiou": value} for value in (0.2, 0.4, 0.6)],
     [{"thresholds": levels} for levels in LEVELS],
+    [{"border_error": value} for value in (0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 1.5, 2.0)],
+    [{"length_weight": value} for value in (0.0, 0.03, 0.1, 0.3)],
     [{"min_seconds_quantile": value} for value in (0.0, 0.01, 0.05, 0.1, 0.2)],
     [{"min_seconds": value} for value in (0.0, 0.4, 0.8, 1.2, 1.6, 2.0, 3.0)],
     [{"gap_seconds": value} for value in (0.0, 0.5, 1.0, 2.0, 4.0)],

@@ -23,6 +23,8 @@ from pathlib import Path
 
 LOGGER = logging.getLogger("actions")
 TEMPORARY_SUFFIX = ".part"
+# what the operating system says when it does not let a file be written
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 # names that Windows keeps for devices, whatever ending follows
 WINDOWS_DEVICES = "con|prn|aux|nul|(com|lpt)[0-9]"
 
@@ -40,19 +42,27 @@ def atomic_path(path: Path, sweep: bool = True) -> Iterator[Path]:
         remove_temporary_files(path.parent, f"{glob.escape(path.stem[:100])}.????????", glob.escape(path.suffix))
     handle, temporary = _locked_temporary(path)
     try:
-        yield temporary
+        with _naming(path):
+            yield temporary
         # mkstemp makes files private; a result is as readable as any other file of the user's
         os.chmod(temporary, 0o666 & ~_umask())
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        # a full disk names no file by itself
-        error.filename = error.filename or str(path)
-        raise
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error of the disk name the file, which that of a full one does not by itself."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_ERRORS:
+            error.filename = error.filename or str(path)
+        raise
 
 
 @contextlib.contextmanager
@@ -172,7 +182,7 @@ def append_jsonl(path: Path, record: dict) -> None:
     """Append one JSON line in a single write, so that a kill leaves at most one unfinished line."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    with _naming(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record, allow_nan=False) + "\n")
 
 
@@ -307,10 +317,9 @@ def _told_of_the_disk(error: Exception) -> str:
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
         return ""
-    numbers = errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO
     for line in error.message.splitlines():
         # {{node …}} stands before the file, [Op:…] behind the reason
         line = line.rpartition("}} ")[2].partition(" [Op:")[0]
-        if line.endswith(tuple(os.strerror(number) for number in numbers)):
+        if line.endswith(tuple(os.strerror(number) for number in DISK_ERRORS)):
             return one_line(line)
     return ""

@@ -16,6 +16,7 @@ import config
 import model
 import preparation
 import utils
+from learning.saved_model import load_saved_model
 from predictions_json import WINDOWS_A_BATCH
 
 # the folder of a SavedModel that servers leave to others
@@ -147,7 +148,7 @@ def write_onnx(run_folder: Path) -> Path:
         import tf2onnx
     except ImportError as error:
         raise ValueError(f"--export onnx needs two packages: pip install tf2onnx onnx ({error})") from None
-    loaded = tf.saved_model.load(str(saved))
+    loaded = load_saved_model(saved)
     serve = loaded.signatures["serving_default"]
     names = ("features", "mask")
     signature = [tf.TensorSpec(spec.shape, spec.dtype, name=name)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import utils
+from learning.saved_model import load_saved_model
 
 OUTPUT = "logits"  # the layer whose last axis are classes
 
@@ -27,7 +27,7 @@ def take_weights(classifier: keras.Model, classes: tuple[str, ...], run_folder: 
             f"train.warm_start {run_folder}: expected the folder of a finished run, with model.json and saved_model"
         )
     known = {name: number for number, name in enumerate(utils.read_json(description)["classes"])}
-    variables = tf.saved_model.load(str(saved)).variables
+    variables = load_saved_model(saved).variables
     there = {variable.name.partition(":")[0]: variable.numpy() for variable in variables}
     shared = [(number, known[name]) for number, name in enumerate(classes) if name in known]
     here, past = np.asarray(shared).T

@@ -42,7 +42,7 @@ ARROWS = {
     "extraction": "config efficientnet_lite feature_records model utils video_input",
     "feature_map_extractor": "config extraction feature_records utils",
     "data": "annotations feature_import feature_records learning preparation segments utils",
-    "predictions_json": "annotations config data decoding feature_records preparation tuning utils",
+    "predictions_json": "annotations config data decoding feature_records learning preparation tuning utils",
     "training": "config data learning model",
     "learning": "annotations config data feature_records metrics model predictions_json preparation segments training "
     "utils",

@@ -204,9 +204,50 @@ def test_the_best_classes_of_a_video_are_kept_and_weigh():
 
 def test_each_class_has_its_shortest_length():
     labels = np.array([0, 1, 1, 0, 2, 2, 0])
-    shortest = np.array([0, 2, 2.5])
-    found = decoding.decode(np.eye(3)[labels], np.arange(8.0), settings("thresholds=[0.5]"), None, shortest)
+    lengths = np.array([[0, 0, 0], [1, 2, 3], [1.5, 2.5, 3.5]])
+    chosen = settings("thresholds=[0.5]", "min_seconds_quantile=0.5")
+    found = decoding.decode(np.eye(3)[labels], np.arange(8.0), chosen, None, lengths)
     assert found.classes.tolist() == [1]
+    everything = decoding.decode(np.eye(3)[labels], np.arange(8.0), settings("thresholds=[0.5]"), None, lengths + 9)
+    assert len(everything.scores) == 2  # without the setting the shortest training segment is no limit
+
+
+# of the logarithms of class 1's training lengths: mean 1, variance 1; class 2 has none
+LENGTHS = np.array([[0, 0], [1, np.e**2], [0, 0]])
+
+
+def test_a_length_is_drawn_towards_those_of_its_class():
+    scores = np.eye(3)[[0, 0, 0, 1, 1, 0, 0, 0]]
+    # 2 seconds were found; borders off by sqrt(2): the logarithm's error, too, has the variance 2 (sqrt(2) / 2)^2 = 1
+    chosen = settings("thresholds=[0.5]", f"border_error={2**0.5}", "contrast=0")
+    found = decoding.decode(scores, np.arange(9.0), chosen, None, LENGTHS)
+    half = np.exp((np.log(2) + 1) / 2) / 2
+    np.testing.assert_allclose(found.segments, [[4 - half, 4 + half]])
+    assert found.scores.tolist() == [1]
+    same = decoding.decode(scores, np.arange(9.0), chosen, None, None)
+    assert same.segments.tolist() == [[3, 5]]
+
+
+def test_an_unusual_length_scores_less():
+    scores = np.eye(3)[[0, 0, 0, 1, 1, 0, 0, 0]]
+    chosen = settings("thresholds=[0.5]", "length_weight=0.5", "contrast=0")
+    found = decoding.decode(scores, np.arange(9.0), chosen, None, LENGTHS)
+    assert found.segments.tolist() == [[3, 5]]
+    np.testing.assert_allclose(found.scores, np.exp(-0.25 * (np.log(2) - 1) ** 2))
+
+
+def test_lengths_of_a_class_without_training_segments_and_borders_at_the_ends_stay():
+    chosen = settings("thresholds=[0.5]", "border_error=1", "length_weight=1", "contrast=0")
+    unknown = decoding.decode(np.eye(3)[[0, 2, 2, 0]], np.arange(5.0), chosen, None, LENGTHS)
+    assert unknown.segments.tolist() == [[1, 3]] and unknown.scores.tolist() == [1]
+    ends = decoding.decode(np.eye(3)[[1, 0, 0, 0, 1]], np.arange(6.0), chosen, None, LENGTHS)
+    (first, last) = sorted(map(tuple, ends.segments.tolist()))
+    assert first[0] == 0 and last[1] == 5 and first[1] > 1 and last[0] < 4
+    original = settings("method=runs", "border_error=1")
+    runs = decoding.decode(np.eye(3)[[0, 1, 1, 0]], np.arange(5.0), original, None, LENGTHS)
+    assert runs.segments.tolist() == [[1, 3]]  # the original's way stays as it was
+    nothing = decoding.decode(np.zeros((0, 3)), np.zeros(1), chosen, None, LENGTHS)
+    assert len(nothing.scores) == 0
 
 
 def test_a_video_without_frames_has_no_segments():

@@ -1,5 +1,6 @@
 """Lanes: how cores are shared out, one order of a video's frames on many threads, clean ends after errors."""
 
+import fcntl
 import threading
 import time
 
@@ -153,6 +154,19 @@ def test_a_full_disk_is_an_error_of_the_run(videos):
     with pytest.raises(OSError, match="no space"):
         list(lanes.embed_videos(videos, settings(), mean_colour, open_writer, Plan(2, 1, 0)))
     assert no_threads()
+
+
+def test_videos_that_another_process_has_or_had_are_left_to_it(videos, expected):
+    memory = Memory()
+    with videos[2].open("rb") as taken:
+        fcntl.flock(taken, fcntl.LOCK_EX)
+        done = {videos[4]}.__contains__
+        events = list(lanes.embed_videos(videos, settings(), mean_colour, memory.open, Plan(1, 1, 0), done))
+    assert [event.video for event in events if isinstance(event, End) and event.elsewhere] == [videos[2], videos[4]]
+    assert memory.rows == {name: rows for name, rows in expected.items() if name not in ("2", "4")}
+    # what was read is given back
+    with videos[0].open("rb") as free:
+        fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_the_decoders_threads_change_no_frame(videos):

@@ -12,6 +12,7 @@ from training_processes import assert_same, finished, losses, start, weights
 
 import trainer
 import utils
+from learning.saved_model import load_saved_model
 from learning.stopping import StopRequested, StopSignals
 
 # short windows, whose graphs are soon traced
@@ -147,5 +148,46 @@ def test_a_checkpoint_of_another_model_is_refused(folder):
     text = (folder / "other/config.yml").read_text().replace("num_nodes: 8", "num_nodes: 4")
     (folder / "other/config.yml").write_text(text)
     chosen = made_settings(folder, "paths.model_dir=other", *EVERY, "model.num_nodes=4")
-    with pytest.raises(ValueError, match=r"ckpt-60: a checkpoint of another model or version: .*use --fresh"):
+    with pytest.raises(ValueError, match=r"ckpt-60: a damaged checkpoint, or one of another model .*use --fresh"):
         trainer.run(chosen)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(bytes(content))
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+DAMAGES = (cut, flip, os.unlink, empty)
+ENDS = ("data-00000-of-00001", "index")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ENDS)
+def test_a_damaged_checkpoint_is_named(folder, tmp_path, capsys, damage, name):
+    shutil.copytree(folder / "whole", tmp_path / "run")
+    damage(tmp_path / f"run/checkpoints/ckpt-60.{name}")
+    assert trainer.main(["--resume", *arguments(folder, tmp_path / "run")]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith(f"error: {tmp_path / 'run/checkpoints/ckpt-60'}"), said
+
+
+# what a flipped bit of saved_model.pb changes, TensorFlow does not always tell
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("saved_model.pb", damage) for damage in (cut, os.unlink, empty)]
+    + [(f"variables/variables.{end}", damage) for end in ENDS for damage in DAMAGES],
+)
+def test_a_damaged_model_is_named(folder, tmp_path, damage, name):
+    shutil.copytree(folder / "whole/saved_model", tmp_path / "saved_model")
+    damage(tmp_path / "saved_model" / name)
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'saved_model'}: a damaged model, or none")):
+        load_saved_model(tmp_path / "saved_model")
