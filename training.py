@@ -215,8 +215,8 @@ class Training:
     def restore(self) -> bool:
         """Take up the chief's newest checkpoint, in every process; False when there is none."""
         if self.devices.chief:
-            _remove_leftovers(self._newest)
-            _remove_leftovers(self._best)
+            _remove_leftovers(self.folder)
+            _remove_leftovers(self.folder / "best")
         from learning.saved_model import DAMAGE
 
         newest = self._newest.latest_checkpoint
@@ -278,15 +278,20 @@ class Training:
         self._swap_averages()
 
 
-def _remove_leftovers(manager: tf.train.CheckpointManager) -> None:
-    """Delete what a kill left of a save: files and folders of no checkpoint that the manager knows."""
-    known = {Path(checkpoint).name for checkpoint in manager.checkpoints}
-    for path in Path(manager.directory).glob("c*"):  # ckpt-7.index, ckpt-7_temp/, checkpoint.tmp1a2b
-        if path.name == "checkpoint" or path.name.partition(".")[0] in known:
-            continue
-        if path.is_dir():
+def _remove_leftovers(folder: Path) -> None:
+    """Delete what a kill left of a save in a folder of checkpoints: temporary files, and those of no listed one."""
+    import tensorflow as tf
+
+    # not of the manager's own list, which a clock that was put back leaves empty
+    state = tf.train.get_checkpoint_state(str(folder))
+    paths = (*state.all_model_checkpoint_paths, state.model_checkpoint_path) if state else ()
+    listed = {Path(path).name for path in paths}
+    for path in folder.glob("c*"):
+        if path.name.startswith("checkpoint.tmp"):
+            path.unlink()
+        elif path.name.startswith("ckpt-") and path.name.endswith("_temp"):
             shutil.rmtree(path)
-        else:
+        elif path.name.startswith("ckpt-") and state and path.name.partition(".")[0] not in listed:
             path.unlink()
 
 
