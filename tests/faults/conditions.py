@@ -32,7 +32,7 @@ def inject(stage: Stage, whole: Whole, fault: str, times: int, seed: int) -> Tal
         tally.injected += 1
         tally.ends[f"{fault} {ends}: {_message(said)}"] += 1
         # 1 and 2 are the statuses of errors that were told
-        if not set(ends) <= {0, 1, 2} or "Traceback" in said:
+        if not set(ends) <= {0, 1, 2} or "Traceback" in said or (any(ends) and not _message(said)):
             tally.compare([f"{fault} ended with {ends}: {said[-3000:]}"])
         # a page without a video's pictures is whole; what is half is found in the end, as no run makes it anew
         tally.compare(halves(stage, whole) if fault != "removed" else [])
@@ -43,7 +43,8 @@ def inject(stage: Stage, whole: Whole, fault: str, times: int, seed: int) -> Tal
 
 def _message(said: str) -> str:
     """The last line that tells an error, without what differs from run to run."""
-    lines = [line for line in said.splitlines() if "error" in line or "fail" in line or "another" in line]
+    words = ("error", "fail", "another", "stopped")
+    lines = [line for line in said.splitlines() if any(word in line for word in words)]
     return lines[-1][:200] if lines else ""
 
 

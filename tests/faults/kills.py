@@ -118,14 +118,15 @@ def kill_often(stage: Stage, whole: Whole, times: int, seed: int) -> Tally:
                 if not kill:  # the machine is less busy now; a little is kept for a late write
                     seconds = min(seconds, max(moment, 0.7 * seconds))
                 break
-            number = numbers.pop()
-            process.send_signal(number)
+            process.send_signal(numbers[-1])
             status = stage.finish(process)
+            if status == 0:  # the work was done just when the signal came: no kill
+                break
+            number = numbers.pop()
             tally.injected += 1
             tally.ends[f"{number.name} {status}"] += 1
             said = stage.said()
-            # the work was done just when the signal came
-            if status not in (*STATUSES[number], 0):
+            if status not in STATUSES[number]:
                 tally.compare([f"{number.name} ended with status {status}: {said[-1500:]}"])
             tally.compare(halves(stage, whole))
         tally.compare(finish_and_compare(stage, whole))

@@ -47,6 +47,7 @@ class Stage:
     def __init__(self, root: Path):
         self.root, self.made, self.work, self.temporary = root, root / "made", root / "work", root / "tmp"
         self.temporary.mkdir(parents=True)
+        self.listeners: list[subprocess.Popen] = []
 
     def __enter__(self) -> Stage:
         self.made.mkdir()
@@ -90,13 +91,15 @@ class Stage:
         return {path for pattern in ("*.part*", "*_temp*", "*.tmp*") for path in folder.rglob(pattern)}
 
     def start(self, **environment: str) -> subprocess.Popen:
-        said = (self.root / "said").open("a+")
-        # where a kill finds what was said, and a full pipe stops nobody
+        # through a process that no fault meets: a stage that may write no file can still tell why
+        with (self.root / "said").open("a") as said:
+            listener = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=said)
+        self.listeners.append(listener)
         process = subprocess.Popen(
-            [sys.executable, *self.command()], cwd=ROOT, stdout=said, stderr=said,
+            [sys.executable, *self.command()], cwd=ROOT, stdout=listener.stdin, stderr=listener.stdin,
             env=os.environ | {"TMPDIR": str(self.temporary), "no_proxy": "127.0.0.1"} | environment,
         )  # fmt: skip
-        said.close()
+        listener.stdin.close()
         return process
 
     def finish(self, process: subprocess.Popen) -> int:
@@ -104,6 +107,7 @@ class Stage:
         try:
             return process.wait(SECONDS)
         except subprocess.TimeoutExpired:
+            process.kill()
             raise TimeoutError(f"{self.name}: still there after {SECONDS} s: {self.said()}") from None
         finally:
             process.kill()
@@ -111,6 +115,8 @@ class Stage:
 
     def said(self) -> str:
         """What processes wrote since this was asked last."""
+        while self.listeners:
+            self.listeners.pop().wait(SECONDS)
         path = self.root / "said"
         text = path.read_text(errors="replace")
         path.unlink()
