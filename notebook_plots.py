@@ -303,6 +303,7 @@ def batch(values: Mapping[str, np.ndarray], classes: Sequence[str]) -> Figure:
     from matplotlib.colors import ListedColormap
 
     features, labels, mask = (np.asarray(values[name]) for name in ("features", "labels", "mask"))
+    features = features.astype(np.float32)
     colour, labels = colours(classes), np.ma.array(labels, mask=~mask)
     as_label: dict[str, Any] = {"vmin": -0.5, "vmax": len(classes) - 0.5, "aspect": "auto", "interpolation": "nearest"}
     as_label["cmap"] = ListedColormap([colour[name] for name in classes])
