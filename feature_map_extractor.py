@@ -7,11 +7,13 @@ given to a Dask cluster (`--scheduler`, `--local-cluster`).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 from pathlib import Path
 
 import config
 import utils
+from extraction.claims import Claims
 from extraction.lanes import Outcome, available_cores, extract, make_plan
 from extraction.runtime import open_extractor
 from feature_records import feature_file
@@ -86,7 +88,8 @@ def run(
     else:
         plan = make_plan(len(todo), available_cores(), settings.extractor.workers)
         embed = open_extractor(settings, plan.callers)
-        outcome = extract(list(todo), settings, embed, todo.__getitem__, plan)
+        with contextlib.closing(Claims(settings.paths.feature_map_folder)) as claims:
+            outcome = extract(list(todo), settings, embed, todo.__getitem__, plan, claims.take)
     return _report(outcome, settings.paths.feature_map_folder)
 
 

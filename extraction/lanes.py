@@ -8,7 +8,6 @@ two threads want the same core, whichever of decoding and CNN is the slower.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import queue
 import threading
@@ -23,7 +22,6 @@ import numpy as np
 from tqdm import tqdm
 
 import config
-import utils
 from extraction.collector import Collector, Embed, End, Frame, Writer, decode
 from feature_records import FeatureWriter
 
@@ -144,8 +142,8 @@ class _Line:
 class _Lanes:
     """What the lanes of a run share. Events: numbers of decoded frames, ends, errors, at last a None from each lane."""
 
-    def __init__(self, videos: list[Path], line: _Line, is_done: Callable[[Path], bool]):
-        self.line, self.stopped, self._is_done = line, threading.Event(), is_done
+    def __init__(self, videos: list[Path], line: _Line, take: Callable[[Path], bool]):
+        self.line, self.stopped, self._take = line, threading.Event(), take
         self.events: queue.SimpleQueue = queue.SimpleQueue()
         self._waiting: queue.SimpleQueue = queue.SimpleQueue()
         for path in videos:
@@ -180,26 +178,10 @@ class _Lanes:
                 path = self._waiting.get_nowait()
             except queue.Empty:
                 return
-            with _claimed(path) as free:
-                if free and not self._is_done(path):
-                    yield path
-                else:
-                    self.events.put(End(path, elsewhere=True))
-
-
-@contextlib.contextmanager
-def _claimed(video: Path) -> Iterator[bool]:
-    """Keep a video from other processes of this machine; False when one of them has it already."""
-    with contextlib.ExitStack() as stack:
-        try:
-            if video.is_file():  # a pipe would wait for its writer; reading says that it is no video
-                fcntl.flock(stack.enter_context(video.open("rb")), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:  # shared folders may have no such locks; a video that is gone fails when it is read
-            utils.LOGGER.debug("%s: not locked: %s", video, error)
-        yield True
+            if self._take(path):
+                yield path
+            else:
+                self.events.put(End(path, elsewhere=True))
 
 
 def embed_videos(
@@ -208,7 +190,7 @@ def embed_videos(
     embed: Embed,
     open_writer: Callable[[Path], Writer],
     plan: Plan,
-    is_done: Callable[[Path], bool] = lambda video: False,
+    take: Callable[[Path], bool] = lambda video: True,
 ) -> Iterator[int | End]:
     """Write the features of each video; yield numbers of frames that were decoded, and the `End` of each video.
 
@@ -218,7 +200,7 @@ def embed_videos(
         embed: is called by `plan.callers` threads at once.
         open_writer: gives what takes the features of a video; its methods are called by one thread at a time.
         plan: of `make_plan`. With one lane the ends come in the order of `videos`.
-        is_done: whether another process did a video meanwhile.
+        take: asked when a video's turn comes, by any thread; False leaves the video to another process.
 
     Raises:
         Whatever `embed` or a writer raises; no file and no thread is left then, nor when the iteration is given up.
@@ -227,7 +209,7 @@ def embed_videos(
 
     cv2.setNumThreads(1)  # its own threads would take the cores of other lanes
     line = _Line(embed)
-    lanes = _Lanes(videos, line, is_done)
+    lanes = _Lanes(videos, line, take)
     threads = [threading.Thread(target=line.serve, name="cnn", daemon=True) for _ in range(plan.helpers)]
     for _ in range(plan.lanes):
         batch = np.zeros((settings.extractor.batch_size, *settings.video.resize, 3), np.uint8)
@@ -253,21 +235,29 @@ def embed_videos(
 
 
 def extract(
-    videos: list[Path], settings: config.Config, embed: Embed, target: Callable[[Path], Path], plan: Plan | None = None
+    videos: list[Path],
+    settings: config.Config,
+    embed: Embed,
+    target: Callable[[Path], Path],
+    plan: Plan | None = None,
+    claim: Callable[[Path], bool] = lambda path: True,
 ) -> Outcome:
-    """Write the feature file `target(video)` of each video; one that cannot be read becomes a line in the outcome."""
+    """Write the feature file `target(video)` of each video; one that cannot be read becomes a line in the outcome.
+
+    A file that is there when its video's turn comes, or that cannot be claimed, is another process's and only counted.
+    """
     plan = plan or make_plan(len(videos), available_cores(), settings.extractor.workers)
     outcome = Outcome()
 
     def open_writer(video: Path) -> FeatureWriter:
         return FeatureWriter(target(video), settings.extractor.dtype)
 
-    def is_done(video: Path) -> bool:
-        return target(video).exists()
+    def take(video: Path) -> bool:
+        return claim(target(video)) and not target(video).exists()
 
     with (
         make_progress(len(videos)) as progress,
-        contextlib.closing(embed_videos(videos, settings, embed, open_writer, plan, is_done)) as events,
+        contextlib.closing(embed_videos(videos, settings, embed, open_writer, plan, take)) as events,
     ):
         for event in events:
             if not isinstance(event, End):

@@ -28,11 +28,11 @@ def arguments(folder: Path, features: str) -> list[str]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file in a feature folder, hidden ones too."""
+    """The SHA-256 of every file in a feature folder, hidden ones too, but for the lock, which is empty."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != ".lock"
     }
 
 

@@ -56,6 +56,8 @@ def test_what_is_kept_is_whole_and_names_a_checkpoint_that_is_there(tmp_path):
     (run / "checkpoints/ckpt-1.index").write_text("one")
     (run / "checkpoints/checkpoint").write_text("ckpt-1")
     (run / "checkpoints/.ckpt-2.part").write_text("half")
+    (run / "checkpoints/ckpt-2_temp").mkdir()
+    (run / "checkpoints/ckpt-2_temp/part-0").write_text("half")
     (run / ".part").mkdir()
     (run / ".part/file").write_text("half")
     keep(run, bucket)
@@ -67,6 +69,26 @@ def test_what_is_kept_is_whole_and_names_a_checkpoint_that_is_there(tmp_path):
     keep(run, bucket)
     kept["checkpoints/ckpt-1.index"] = "newer there"
     assert tree(bucket) == kept | {"checkpoints/ckpt-2.index": "two", "checkpoints/checkpoint": "ckpt-2"}
+
+
+def test_files_that_go_while_others_are_kept_are_no_error_but_what_cannot_be_written_is(tmp_path):
+    run, bucket = tmp_path / "run", tmp_path / "bucket"
+    files = [run / f"{number}" for number in range(300)]
+    run.mkdir()
+    for file in files:
+        file.write_text(file.name)
+    keeping = subprocess.Popen([ROOT / "cloud/keep.sh", run, bucket], stderr=subprocess.PIPE, text=True)
+    while not any(bucket.glob("*")) and keeping.poll() is None:
+        time.sleep(0.001)
+    for file in files:
+        file.unlink()
+    assert keeping.communicate()[1] == "" and keeping.returncode == 0
+    assert 0 < len(tree(bucket)) < len(files)
+    (run / "lasting").write_text("")
+    (bucket / "lasting").mkdir()  # no file can take its place
+    os.utime(bucket / "lasting", (0, 0))
+    failed = subprocess.run([ROOT / "cloud/keep.sh", run, bucket], capture_output=True, text=True)
+    assert failed.returncode != 0 and "lasting" in failed.stderr
 
 
 def start(job, folder, bucket, home, settings):

@@ -1,8 +1,11 @@
 """Lanes: how cores are shared out, one order of a video's frames on many threads, clean ends after errors."""
 
-import fcntl
+import contextlib
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +13,11 @@ from made_videos import make_video
 
 import config
 from extraction import lanes
+from extraction.claims import Claims
 from extraction.collector import End, Frame, decode
 from extraction.lanes import Plan
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
@@ -156,17 +162,57 @@ def test_a_full_disk_is_an_error_of_the_run(videos):
     assert no_threads()
 
 
-def test_videos_that_another_process_has_or_had_are_left_to_it(videos, expected):
+def test_videos_that_are_not_taken_are_left_to_another_process(videos, expected):
     memory = Memory()
-    with videos[2].open("rb") as taken:
-        fcntl.flock(taken, fcntl.LOCK_EX)
-        done = {videos[4]}.__contains__
-        events = list(lanes.embed_videos(videos, settings(), mean_colour, memory.open, Plan(1, 1, 0), done))
+    free = {videos[2], videos[4]}.isdisjoint
+    events = list(
+        lanes.embed_videos(videos, settings(), mean_colour, memory.open, Plan(1, 1, 0), lambda video: free([video]))
+    )
     assert [event.video for event in events if isinstance(event, End) and event.elsewhere] == [videos[2], videos[4]]
     assert memory.rows == {name: rows for name, rows in expected.items() if name not in ("2", "4")}
-    # what was read is given back
-    with videos[0].open("rb") as free:
-        fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+TAKE = """
+import sys; from pathlib import Path; from extraction.claims import Claims
+folder = Path(sys.argv[1])
+claims = Claims(folder)
+print([claims.take(folder / name) for name in sys.argv[2:]], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_file_is_claimed_by_one_process_until_that_ends(tmp_path):
+    names = ["training/a", "training/b", "validation/a"]
+
+    def other():
+        return subprocess.Popen(
+            [sys.executable, "-c", TAKE, tmp_path, *names], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    with contextlib.closing(Claims(tmp_path)) as claims:
+        assert claims.take(tmp_path / "training/a")
+        first = other()
+        assert first.stdout.readline() == "[False, True, True]\n"
+        assert not claims.take(tmp_path / "training/b") and claims.take(tmp_path / "training/c")
+        first.kill()
+        first.communicate()
+        assert claims.take(tmp_path / "training/b") and claims.take(tmp_path / "validation/a")
+    assert other().communicate()[0] == "[True, True, True]\n"
+
+
+def test_links_to_one_video_are_all_done(videos, tmp_path):
+    links = [tmp_path / f"link{number}.avi" for number in range(4)]
+    for number, link in enumerate(links):
+        (link.hardlink_to if number % 2 else link.symlink_to)(videos[0])
+    def feature_file(video):
+        return tmp_path / "features" / f"{video.stem}.tfrecord"
+
+    for written, elsewhere in ((4, 0), (0, 4)):  # the second time all is there
+        with contextlib.closing(Claims(tmp_path / "features")) as claims:
+            outcome = lanes.extract(links, settings(), mean_colour, feature_file, Plan(2, 1, 0), claims.take)
+        assert (outcome.written, outcome.elsewhere, outcome.failures) == (written, elsewhere, [])
+    assert len(list(tmp_path.glob("features/link*.tfrecord"))) == 4
 
 
 def test_the_decoders_threads_change_no_frame(videos):
