@@ -15,6 +15,7 @@ import logging
 import os
 import random
 import re
+import select
 import shutil
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from pathlib import Path
 
 LOGGER = logging.getLogger("actions")
 TEMPORARY_SUFFIX = ".part"
+STANDARD_OUTPUT = 1
 # what the operating system says when it does not let a file be written
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 # names that Windows keeps for devices, whatever ending follows
@@ -291,12 +293,17 @@ def run_script(run: Callable[[], int | None], level: str = "info") -> int:
     """Call `run` and turn how it ended into an exit status.
 
     0 or what `run` returned; 2 and one line for an error of the user's (ValueError, OSError) or of the disk that
-    TensorFlow tells; 130 for Ctrl-C. Anything else is a bug and keeps its traceback, as everything does at `-v debug`.
+    TensorFlow tells; 130 for Ctrl-C; 141 where who reads the output has enough, as `head` has. Anything else is a bug
+    and keeps its traceback, as everything does at `-v debug`.
     """
     set_up_logging(level)
     try:
-        return run() or 0
+        status = run() or 0
+        sys.stdout.flush()
+        return status
     except (ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return 141
         if level == "debug":
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -310,6 +317,18 @@ def run_script(run: Callable[[], int | None], level: str = "info") -> int:
             raise
         print(f"error: {told}", file=sys.stderr)
         return 2
+
+
+def _nobody_reads() -> bool:
+    """Whether the standard output is a pipe without a reader; what is left to say goes nowhere then."""
+    output = select.poll()
+    output.register(STANDARD_OUTPUT, 0)
+    if not any(event & select.POLLERR for _, event in output.poll(0)):
+        return False
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STANDARD_OUTPUT)
+    os.close(nowhere)
+    return True
 
 
 def _told_of_the_disk(error: Exception) -> str:

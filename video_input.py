@@ -79,7 +79,7 @@ class SampledVideo:
     decoded (others refer to them) but not converted.
 
     Raises ValueError, at once or while iterating, with the file and the reason: not there, empty, not a video, no video
-    stream, no frame, or cut (the decoded picture ends before the header says).
+    stream, no frame, times that do not rise, or cut (the decoded picture ends before the header says).
     """
 
     def __init__(self, path: Path, skip_frames: int, resize: tuple[int, int], threads: int | None = None):
@@ -109,7 +109,7 @@ class SampledVideo:
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
         import cv2
 
-        first = previous = None
+        first = previous = sampled = None
         interval = 1 / self.fps if self.fps > 0 else 0.0
         while self._capture.grab():
             shown = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -122,6 +122,12 @@ class SampledVideo:
                 decoded, frame = self._capture.retrieve()
                 if not decoded:
                     raise ValueError(f"{self.path}: source frame {self.source_frames} cannot be decoded")
+                if sampled is not None and timestamp <= sampled:
+                    raise ValueError(
+                        f"{self.path}: its times do not rise: source frame {self.source_frames} is shown at "
+                        f"{timestamp:.3f} s, an earlier one at {sampled:.3f} s"
+                    )
+                sampled = timestamp
                 yield cv2.cvtColor(resize_frame(frame, self._resize), cv2.COLOR_BGR2RGB), timestamp
             previous = shown
             self.source_frames += 1

@@ -78,6 +78,16 @@ def test_a_local_cluster_reports_bad_videos_and_other_settings(local, tmp_path, 
         feature_map_extractor.run(other, ["training"], local_cluster=1)
 
 
+@pytest.mark.slow
+def test_a_local_cluster_listens_on_loopback_alone():
+    import psutil  # comes with Dask
+
+    with cluster.connect(None, 1):
+        here = psutil.Process()
+        sockets = [socket for process in (here, *here.children(recursive=True)) for socket in process.net_connections()]
+        assert {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
+
+
 def test_without_dask_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ValueError, match=r"pip install -r requirements-cluster\.txt"), cluster.connect(None, 2):

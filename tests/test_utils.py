@@ -2,10 +2,15 @@
 
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 import utils
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path):
@@ -128,6 +133,25 @@ def test_a_bug_keeps_its_traceback():
 
     with pytest.raises(KeyError):
         utils.run_script(fail)
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_has_enough_is_no_error(lines):
+    code = f"import utils; raise SystemExit(utils.run_script(lambda: [print('line') for _ in range({lines})] and 0))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_another_broken_pipe_is_an_error(capsys):
+    def run():
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    assert utils.run_script(run) == 2
+    assert "Broken pipe" in capsys.readouterr().err
 
 
 def test_status_passes_through():

@@ -59,6 +59,14 @@ def patched_size(path):
     path.write_bytes(data[:position] + struct.pack("<ii", 100_000, 100_000) + data[position + 8 :])
 
 
+def patched(path, key, skip, value, **video):
+    """A video of 13 frames, 10 a second, whose container has `value` at `skip` bytes behind the first `key`."""
+    picture(path, (48, 64), frames=13, **video)
+    data = path.read_bytes()
+    position = data.index(key) + len(key) + skip
+    path.write_bytes(data[:position] + value + data[position + len(value) :])
+
+
 BAD = {
     "zero bytes": (lambda path, good: path.write_bytes(b""), "empty file"),
     "text": (lambda path, good: path.write_text("no video\n" * 100), "not a readable video"),
@@ -68,6 +76,9 @@ BAD = {
     "a broken link": (lambda path, good: path.symlink_to("nowhere"), "received nothing there"),
     "a pipe": (lambda path, good: os.mkfifo(path), "received a pipe or device"),
     "100,000 x 100,000": (lambda path, good: patched_size(path), ""),
+    "frames that last no time": (
+        lambda path, good: patched(path, b"stts", 12, bytes(4)), "its times do not rise: source frame 12"
+    ),
 } | {
     f"cut at {tenth} tenths": (
         lambda path, good, tenth=tenth: path.write_bytes(good.read_bytes()[: len(good.read_bytes()) * tenth // 10]), ""
@@ -102,6 +113,14 @@ ODD = {
     "a negative beginning": ("x.mkv", lambda path: picture(path, (48, 64), "libx264", frames=13, first=-9), 3),
     "a late beginning": ("x.mkv", lambda path: picture(path, (48, 64), frames=13, first=500), 3),
     "variable frame rate": ("x.mp4", lambda path: make_video(path, 13, times=[n * n * 20 for n in range(13)]), 3),
+    "no frame rate": ("x.avi", lambda path: patched(path, b"strh", 24, bytes(8)), 3),
+    "a frame rate of 0": ("x.avi", lambda path: patched(path, b"strh", 28, bytes(4)), 3),
+    "a frame that lasts for 136 years": ("x.avi", lambda path: patched(path, b"strh", 24, b"\xff" * 4), 3),
+    "a duration that is no number": (
+        "x.mkv", lambda path: patched(path, bytes.fromhex("448988"), 0, struct.pack(">d", np.nan)), 3
+    ),
+    "a negative duration": ("x.mkv", lambda path: patched(path, bytes.fromhex("448988"), 0, struct.pack(">d", -5)), 3),
+    "a clock of 0 ticks a second": ("x.mp4", lambda path: patched(path, b"mvhd", 12, bytes(4)), 3),
     "wrong ending": ("x.txt", lambda path: make_video(path, 13, format="mp4"), 3),
     "a name with spaces, brackets and an umlaut": ("\u00fc [a] %d.mp4", lambda path: make_video(path, 13), 3),
 }
