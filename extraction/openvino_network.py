@@ -6,6 +6,7 @@ covers all that its numbers come from; batch size, precision and threads are cho
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -40,9 +41,19 @@ def import_openvino() -> ModuleType:
     return openvino
 
 
+@functools.cache
+def core() -> openvino.Core:
+    """The one of this process, never given up.
+
+    OpenVINO gives the thread that first compiles a network another stack for signals. When the last core goes on
+    another thread, that stack is freed and still in use (2026.4): the next signal, Ctrl-C too, crashes the process.
+    """
+    return import_openvino().Core()
+
+
 def has_native_bfloat16() -> bool:
     """Whether this machine's CPU multiplies bfloat16 by itself (AVX512-BF16 or AMX); others emulate it slowly."""
-    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def default_cache() -> Path:
@@ -67,7 +78,7 @@ def load(settings: config.Config, precision: str, frames_a_call: int, callers: i
     chosen = settings.extractor
     network, about = converted(chosen, settings.video.resize)
     network.reshape([frames_a_call, *settings.video.resize, 3])
-    compiled = import_openvino().Core().compile_model(network, "CPU", {
+    compiled = core().compile_model(network, "CPU", {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         "NUM_STREAMS": callers,
         "INFERENCE_NUM_THREADS": callers * threads,
@@ -152,7 +163,7 @@ def _read(folder: Path, key: dict) -> tuple[openvino.Model, dict] | None:
         if not whole:
             raise ValueError("its files are not those that were written")
         kept = {name: about[name] for name in ("weights_sha256", "preprocessing", "feature_shape")}
-        return import_openvino().Core().read_model(folder / FILES[0]), kept
+        return core().read_model(folder / FILES[0]), kept
     except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
         utils.LOGGER.warning("%s: damaged, so the network is converted again: %s", folder, error)
         return None

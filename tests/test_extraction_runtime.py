@@ -287,3 +287,24 @@ def test_openvino_reports_to_nobody(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.stdout == "[] None\n", done.stderr
     assert list(tmp_path.iterdir()) == []  # where its consent and client id would be
+
+
+NETWORK_DROPPED_BY_A_THREAD = """
+import os, signal, threading
+import numpy as np
+from extraction import openvino_network
+ov = openvino_network.import_openvino()
+pixels = ov.opset13.parameter([1, 8], np.float32)
+kept = [openvino_network.core().compile_model(ov.Model([ov.opset13.relu(pixels)], [pixels], "small"), "CPU")]
+thread = threading.Thread(target=kept.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_a_signal_is_heard_after_a_network_has_gone():
+    done = subprocess.run([sys.executable, "-c", NETWORK_DROPPED_BY_A_THREAD], cwd=ROOT, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0 and done.stdout == "heard\n", done
