@@ -51,14 +51,11 @@ evaluate: setup  ## segments + annotations -> mAP
 report: setup  ## run + videos -> a page
 	$(RUN) report.py $(STAGE) --subset $(SUBSET)
 
-# the trainings' tests have a process of their own: in one with 1,400 others TensorFlow crashed
 test: setup  ## the tests, in minutes
-	$(RUN) -m pytest -m "not slow" --ignore-glob="tests/test_t*"
-	$(RUN) -m pytest -m "not slow" tests/test_t*.py
+	$(RUN) -m pytest -m "not slow"
 
 test-all: setup  ## the tests and what is slow: the demo's figures, the commands of the README, many kills
-	$(RUN) -m pytest -m "slow or not slow" --ignore-glob="tests/test_t*"
-	$(RUN) -m pytest -m "slow or not slow" tests/test_t*.py
+	$(RUN) -m pytest -m "slow or not slow"
 
 bench: setup $(TORCH)  ## speed of extraction, reading and training against the plain ways, and their limits
 	$(RUN) benchmarks/bench.py
