@@ -45,8 +45,8 @@ train: setup  ## features + annotations -> a run; goes on where it was
 predict: setup  ## run + features -> segments of SUBSET (validation)
 	$(RUN) predictions_json.py $(STAGE) --subset $(SUBSET)
 
-evaluate: setup  ## segments + annotations -> mAP
-	$(RUN) metrics.py $(STAGE) --subset $(SUBSET)
+evaluate: setup  ## segments + annotations -> mAP of the classes that SUBSET has
+	$(RUN) metrics.py $(STAGE) --subset $(SUBSET) --ignore-unknown-labels
 
 report: setup  ## run + videos -> a page
 	$(RUN) report.py $(STAGE) --subset $(SUBSET)

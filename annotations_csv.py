@@ -148,7 +148,7 @@ def _ask_files(drafts: dict[str, _Draft], folder: Path, table: Path) -> None:
     from video_input import read_header
 
     if not folder.is_dir():
-        raise ValueError(f"--videos: expected a folder, received {folder}")
+        raise ValueError(f"--videos {folder}: no such folder")
     places = (*(folder / subset for subset in config.SUBSETS), folder)
     files = {path.stem: path for place in reversed(places) if place.is_dir() for path in sorted(place.iterdir())
              if path.suffix.lower() in VIDEO_SUFFIXES}  # fmt: skip

@@ -6,6 +6,7 @@ Defaults stand in config.yml and nowhere else. This file knows types, limits and
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -303,11 +304,8 @@ def _explain(error: ValidationError, layers: list[tuple[str, dict]]) -> str:
         if problem["type"] == "value_error":  # a combination, whose message names its keys and what was received
             clauses[f"{where}{section}: " if section else where] = [str(problem["ctx"]["error"])]
         elif problem["type"] == "extra_forbidden":
-            known = Config.model_fields[section].annotation if key else Config
-            kind = "key" if key else "section"
-            clauses[f"{where}{section}{'.' + str(key) if key else ''}: unknown {kind}; expected one of "] = [
-                ", ".join(known.model_fields)
-            ]
+            name = f"{section}.{key}: unknown key; " if key else f"{section}: unknown section; "
+            clauses[where + name] = [_instead_of(str(section), str(key or ""))]
         else:
             # positions inside a list follow the key; the names of a union's members would not help the reader
             positions = "".join(f"[{part}]" for part in problem["loc"][2:] if isinstance(part, int))
@@ -315,6 +313,15 @@ def _explain(error: ValidationError, layers: list[tuple[str, dict]]) -> str:
             message = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
             clauses.setdefault(received, []).append(message)
     return "; ".join(prefix + " or ".join(messages) for prefix, messages in clauses.items())
+
+
+def _instead_of(section: str, key: str) -> str:
+    """What an unknown key or section may be meant for."""
+    sections = {name: list(field.annotation.model_fields) for name, field in Config.model_fields.items()}
+    known = sections[section] if key else list(sections)
+    near = [f"{section}.{name}" if key else name for name in difflib.get_close_matches(str(key or section), known, 1)]
+    likely = [f"{name}.{key}" for name, keys in sections.items() if key in keys] or near
+    return f"did you mean {' or '.join(likely)}?" if likely else f"expected one of {', '.join(known)}"
 
 
 def differences(one: Config, other: Config, sections: tuple[str, ...]) -> list[str]:

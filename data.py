@@ -165,7 +165,10 @@ def _prepared(paths: list[Path], preparation: Preparation) -> Iterator[PreparedV
         with np.errstate(over="ignore"):
             prepared = prepared.astype(stored.features.dtype)
         if not np.isfinite(prepared.astype(np.float32)).all():
-            raise ValueError(f"{path}: expected finite features, received NaN or more than {prepared.dtype} holds")
+            raise ValueError(
+                f"{path}: expected finite features once they are normalised, "
+                f"received NaN or more than {prepared.dtype} holds"
+            )
         size = size or prepared.shape[1]
         if prepared.shape[1] != size:
             raise ValueError(f"{path}: expected {size} numbers a frame, received {prepared.shape[1]}")

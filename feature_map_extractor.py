@@ -28,8 +28,8 @@ def video_files(folder: Path, subset: str) -> list[Path]:
     files = sorted(path for path in (folder / subset).glob("*") if not path.name.startswith("."))
     if not files:
         raise ValueError(
-            f"{folder / subset}: expected video files (<id>.mp4, …), received none: run "
-            f"`python download_video_script.py {subset}`, or put them there"
+            f"{folder / subset}: expected video files (<id>.mp4, …), received none: put your videos of this "
+            f"subset there, or run `python download_video_script.py {subset}`"
         )
     for first, second in zip(files, files[1:], strict=False):
         if first.stem == second.stem:

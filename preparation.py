@@ -115,7 +115,11 @@ def shot_cuts(features: np.ndarray) -> np.ndarray:
 
 
 def training_statistics(paths: Iterable[Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation [D], float32, over all frames of feature files, one video in memory at a time."""
+    """Mean and standard deviation [D], float32, over all frames of feature files, one video in memory at a time.
+
+    A number that is the same in all of them has no scale: its deviation is 1, or another value of it in a video that
+    was not learnt from would be huge.
+    """
     count, total, squares = 0, 0.0, 0.0
     for video in read_features(paths):
         features = np.asarray(video.features, np.float64).reshape(len(video.features), -1)
@@ -123,7 +127,8 @@ def training_statistics(paths: Iterable[Path]) -> tuple[np.ndarray, np.ndarray]:
         total = total + features.sum(axis=0)
         squares = squares + np.square(features).sum(axis=0)
     mean = total / count
-    deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0)) + EPSILON
+    deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
+    deviation = np.where(deviation > EPSILON * np.maximum(np.abs(mean), 1), deviation, 1.0) + EPSILON
     return mean.astype(np.float32), deviation.astype(np.float32)
 
 

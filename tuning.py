@@ -90,7 +90,10 @@ def split(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """
     names, index, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(names) < folds:
-        raise ValueError(f"--folds: expected at most {len(names)}, the number of groups, received {folds}")
+        raise ValueError(
+            f"--tune: expected at least {folds} training videos or groups of shots for as many folds, received "
+            f"{len(names)}" + (f": --folds {len(names)} takes fewer" if len(names) > 1 else "")
+        )
     order = np.random.default_rng(seed).permutation(len(names))
     fold_of, frames = np.empty(len(names), np.int64), np.zeros(folds, np.int64)
     for group in order[np.argsort(-sizes[order], kind="stable")]:

@@ -62,8 +62,9 @@ class LiveSource:
             limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_SECONDS * 1000]
             self._capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
-            kind = "camera" if self.is_camera else "stream"
-            raise ValueError(f"{kind} {source}: cannot be opened: expected a camera's number, an address or a file")
+            if self.is_camera:
+                raise ValueError(f"camera {source}: no such camera, or another program has it")
+            raise ValueError(f"stream {source}: cannot be opened: expected a camera's number, an address or a file")
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 1 <= fps <= 240 else 25.0
 

@@ -100,7 +100,7 @@ def _store(stored: VideoFeatures, source: Source, model: LoadedModel) -> data.Fe
     with np.errstate(over="ignore"):
         prepared = prepared.astype(stored.features.dtype)
     if not np.isfinite(prepared.astype(np.float32)).all():
-        raise ValueError(f"{source.file}: its features are not finite, or more than {prepared.dtype} holds")
+        raise ValueError(f"{source.file}: its normalised features are not finite, or more than {prepared.dtype} holds")
     frames = len(stored.timestamps)
     return data.FeatureStore(
         ids=(stored.id,),

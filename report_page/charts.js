@@ -24,7 +24,8 @@ function lineChart(series, axes, description) {
   for (let n = Math.ceil(x0 / xStep - 1e-9); n * xStep <= x1 + 1e-9; n++) {
     const value = +(n * xStep).toPrecision(6);
     const text = axes.xShare ? String(Math.round(100 * value)) : value.toLocaleString("en");
-    picture.append(svg("text", { x: x(value), y: height - bottom + 17, "text-anchor": "middle" }, text));
+    const anchor = x(value) + 3.5 * text.length > width ? "end" : "middle"; // a long number would be cut at the edge
+    picture.append(svg("text", { x: x(value), y: height - bottom + 17, "text-anchor": anchor }, text));
   }
   picture.append(svg("text", { x: width - right, y: height - 3, "text-anchor": "end" }, axes.x));
   for (const { name, points, kind = "", label } of series) {

@@ -115,7 +115,7 @@ def test_files_that_are_no_tables(tmp_path):
         annotations_csv.convert(tmp_path / "a.csv", tmp_path / "a.json")
     with pytest.raises(ValueError, match="ends in .json"):
         annotations_csv.convert(tmp_path / "a.csv", tmp_path / "a.csv")
-    with pytest.raises(ValueError, match="--videos: expected a folder"):
+    with pytest.raises(ValueError, match="--videos .*nowhere: no such folder"):
         convert(tmp_path, "video,start,end,label\na,1,2,x\n", tmp_path / "nowhere")
 
 

@@ -45,8 +45,11 @@ def test_settings_are_frozen():
 @pytest.mark.parametrize(
     ("assignment", "parts"),
     [
-        ("train.max_stepz=5", ["train.max_stepz", "unknown key", "max_steps"]),
-        ("trian.max_steps=5", ["trian", "unknown section", "train"]),
+        ("train.max_stepz=5", ["train.max_stepz", "unknown key; did you mean train.max_steps?"]),
+        ("train.batch_size=5", ["unknown key; did you mean extractor.batch_size or data.batch_size?"]),
+        ("train.wing=5", ["train.wing", "unknown key; expected one of learning_rate, ", "max_steps"]),
+        ("trian.max_steps=5", ["trian", "unknown section; did you mean train?"]),
+        ("zzz.max_steps=5", ["zzz", "unknown section; expected one of paths, "]),
         ("train.max_steps=many", ["train.max_steps", "received 'many'", "integer"]),
         ("train.max_steps=null", ["train.max_steps", "received None", "integer"]),
         ("train.max_steps=0", ["train.max_steps", "received 0", "greater than or equal to 1"]),

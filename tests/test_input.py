@@ -326,7 +326,11 @@ def test_statistics_of_the_training_features(tmp_path):
     paths = sorted(tmp_path.glob("*/*"))
     mean, deviation = preparation.training_statistics(paths)
     np.testing.assert_allclose(mean, [2, 1])
-    np.testing.assert_allclose(deviation, [np.sqrt(8 / 3), 0], atol=1e-5)
+    np.testing.assert_allclose(deviation, [np.sqrt(8 / 3), 1], atol=1e-5)  # what never changes has no scale
+    unlike = preparation.prepare_features(
+        np.asarray([[2.0, 4.0]]), np.zeros(1), preparation.Preparation("train", "none", mean, deviation)
+    )
+    np.testing.assert_allclose(unlike, [[0, 3]], atol=1e-5)
 
 
 def test_bad_features_are_named(tmp_path):

@@ -65,7 +65,7 @@ def test_an_export_moved_elsewhere_is_a_model_too(tmp_path, run_folder):
     (moved / "config.yml").unlink()
     with pytest.raises(ValueError, match=r"saved_model: expected a run's folder.*: config\.yml missing in .*/best"):
         trained.find_run(moved / "saved_model")
-    with pytest.raises(ValueError, match=r"nowhere: .*: model\.json, config\.yml, saved_model missing"):
+    with pytest.raises(ValueError, match=r"--model .*nowhere: no such folder; expected that of a run"):
         trained.find_run(tmp_path / "nowhere")
 
 

@@ -34,7 +34,7 @@ def test_folds_keep_groups_together_and_are_of_a_size():
     assert all(len(set(folds[groups == group])) == 1 for group in groups)
     assert np.bincount(folds).tolist() == [6, 6]
     np.testing.assert_array_equal(folds, tuning.split(groups, 2, seed=0))
-    with pytest.raises(ValueError, match="--folds: expected at most 4"):
+    with pytest.raises(ValueError, match="--tune: expected at least 5 .* received 4: --folds 4 takes fewer"):
         tuning.split(groups, 5, seed=0)
 
 
