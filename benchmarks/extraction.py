@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from benchmarks import contenders
 from benchmarks.clip import make_clip
+from benchmarks.tables import markdown
 
 # giga floating-point operations a frame (2 a multiplication and addition), for the share of the matmul peak
 GFLOP = {("inception_resnet_v2", 224): 12.9, ("inception_resnet_v2", 299): 26.3, ("efficientnet_lite0", 224): 0.77}
@@ -103,17 +104,17 @@ def _contender(name: str, videos: list[Path], assignments: list[str]) -> Iterato
 
 def show(results: dict[str, dict]) -> str:
     """The results as a Markdown table."""
-    lines = [
-        "| network, pixels | plain way | ours | ratio | decode, all cores | CNN, all cores | limit | share of limit | "
-        "one decoder | share of it | matmul GFLOP/s | CNN's share of it |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    head = (
+        "network, pixels | plain way | ours | ratio | decode, all cores | CNN, all cores | limit | share of limit | "
+        "one decoder | share of it | matmul GFLOP/s | CNN's share of it"
+    )
+    rows = []
     for name, found in results.items():
         rate, share = found["frames_per_second"], found["cnn_share_of_matmul"]
-        lines.append(
-            f"| {name} | {rate['plain']:.1f} | {rate['ours']:.1f} | {found['times_plain']:.2f} | "
+        rows.append(
+            f"{name} | {rate['plain']:.1f} | {rate['ours']:.1f} | {found['times_plain']:.2f} | "
             f"{rate['decode']:.0f} | {rate['cnn']:.1f} | {found['limit']:.1f} | {found['share_of_limit']:.0%} | "
             f"{rate['decoder']:.0f} | {found['share_of_decoder']:.0%} | "
-            f"{found['matmul_gflops']:.0f} | {'' if share is None else f'{share:.0%}'} |"
+            f"{found['matmul_gflops']:.0f} | {'' if share is None else f'{share:.0%}'}"
         )
-    return "\n".join(lines)
+    return markdown(head, rows)

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import utils
 from benchmarks.clip import make_clip
+from benchmarks.tables import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("extraction", "training")
@@ -167,21 +168,21 @@ def _steps(run_folder: Path) -> int:
 
 def show(results: dict[str, dict]) -> str:
     """The results as a Markdown table."""
-    lines = [
-        "| stage | minutes | done | MB in the second tenth | MB in the last | growth | most MB | handles | most | "
-        "temporary MB | most |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    head = (
+        "stage | minutes | done | MB in the second tenth | MB in the last | growth | most MB | handles | most | "
+        "temporary MB | most"
+    )
+    rows = []
     for part, found in results.items():
         memory, handles, temporary = found["memory_mb"], found["handles"], found["temporary"]
         unit = "videos" if part == "extraction" else "steps"
-        lines.append(
-            f"| {part} | {found['minutes']:.1f} | {found['work']:,} {unit} | {memory['early']:.0f} | "
+        rows.append(
+            f"{part} | {found['minutes']:.1f} | {found['work']:,} {unit} | {memory['early']:.0f} | "
             f"{memory['late']:.0f} | {found['growth']:+.1%} | {memory['most']:.0f} | "
             f"{handles['early']:.0f} → {handles['late']:.0f} | {handles['most']} | "
-            f"{temporary['early'] / 1e6:.1f} → {temporary['late'] / 1e6:.1f} | {temporary['most'] / 1e6:.1f} |"
+            f"{temporary['early'] / 1e6:.1f} → {temporary['late'] / 1e6:.1f} | {temporary['most'] / 1e6:.1f}"
         )
-    return "\n".join(lines)
+    return markdown(head, rows)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from benchmarks.clip import loop_clip, make_clip
+from benchmarks.tables import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 MINUTES = (10, 120)
@@ -46,8 +47,5 @@ def _peak_mb(data: Path) -> float:
 
 def show(found: dict) -> str:
     """The result as a Markdown table."""
-    lines = ["| minutes of 1080p | peak MB | seconds |", "|---|---|---|"]
-    lines += [
-        f"| {minutes} | {peak:.0f} | {found['seconds'][minutes]:.0f} |" for minutes, peak in found["peak_mb"].items()
-    ]
-    return "\n".join([*lines, f"\nThe longer one takes {found['growth']:+.1%}."])
+    rows = [f"{minutes} | {peak:.0f} | {found['seconds'][minutes]:.0f}" for minutes, peak in found["peak_mb"].items()]
+    return markdown("minutes of 1080p | peak MB | seconds", rows) + f"\n\nThe longer one takes {found['growth']:+.1%}."

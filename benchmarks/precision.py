@@ -8,6 +8,7 @@ import numpy as np
 
 import config
 from benchmarks.pictures import pictures
+from benchmarks.tables import markdown
 from extraction.openvino_network import has_native_bfloat16
 from extraction.runtime import make_embed
 
@@ -56,14 +57,12 @@ def _classes(features: np.ndarray) -> np.ndarray:
 
 def show(results: dict[str, dict]) -> str:
     """The results as a Markdown table."""
-    lines = [
-        "| network, runtime | frames | cosine, median / worst | relative error, median / worst | same top-1 class |",
-        "|---|---|---|---|---|",
-    ]
+    head = "network, runtime | frames | cosine, median / worst | relative error, median / worst | same top-1 class"
+    rows = []
     for name, found in results.items():
         cosine, error, same = found["cosine"], found["relative_error"], found["top1_agreement"]
-        lines.append(
-            f"| {name} | {found['frames']} | {cosine['median']:.6f} / {cosine['worst']:.6f} | "
-            f"{error['median']:.1e} / {error['worst']:.1e} | {'' if same is None else f'{same:.1%}'} |"
+        rows.append(
+            f"{name} | {found['frames']} | {cosine['median']:.6f} / {cosine['worst']:.6f} | "
+            f"{error['median']:.1e} / {error['worst']:.1e} | {'' if same is None else f'{same:.1%}'}"
         )
-    return "\n".join(lines)
+    return markdown(head, rows)

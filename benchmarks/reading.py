@@ -14,6 +14,7 @@ import annotations
 import data
 import feature_records
 import preparation
+from benchmarks.tables import markdown
 
 VIDEOS, FRAMES, SIZE = 40, 500, 1536
 LENGTH, STRIDE, BATCH = 15, 5, 15
@@ -81,8 +82,8 @@ def _make(folder: Path) -> None:
 def show(found: dict) -> str:
     """The result as a Markdown table."""
     rate = found["windows_per_second"]
-    return (
-        "| `from_generator` over .npz, windows/s | ours, windows/s | ratio | loading, once |\n|---|---|---|---|\n"
-        f"| {rate['plain']:,.0f} | {rate['ours']:,.0f} | {found['times_plain']:.0f} | "
-        f"{found['load_seconds']:.2f} s for {found['loaded_mb']:.0f} MB |"
+    row = (
+        f"{rate['plain']:,.0f} | {rate['ours']:,.0f} | {found['times_plain']:.0f} | "
+        f"{found['load_seconds']:.2f} s for {found['loaded_mb']:.0f} MB"
     )
+    return markdown("`from_generator` over .npz, windows/s | ours, windows/s | ratio | loading, once", [row])

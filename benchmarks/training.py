@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks.tables import markdown
+
 ROOT = Path(__file__).resolve().parents[1]
 BATCHES = {15: 200, 128: 30}  # windows a step -> steps a turn
 CONTENDERS = ("ours", "fit", "pytorch")
@@ -70,16 +72,13 @@ def _contender(name: str, batch: int, steps: int) -> Iterator[subprocess.Popen]:
 
 def show(results: dict[str, dict]) -> str:
     """The results as a Markdown table."""
-    lines = [
-        "| windows/s | ours | Keras fit | PyTorch | ours / fit | ours / PyTorch | input wait |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for name, found in results.items():
         rate, times = found["windows_per_second"], found["times"]
         torch = f"{rate['pytorch']:.0f}" if "pytorch" in rate else "–"
         torch_times = f"{times['pytorch']:.2f}" if "pytorch" in rate else "–"
-        lines.append(
-            f"| {name} | {rate['ours']:.0f} | {rate['fit']:.0f} | {torch} | {times['fit']:.2f} | {torch_times} | "
-            f"{found['input_wait']:.1%} |"
+        rows.append(
+            f"{name} | {rate['ours']:.0f} | {rate['fit']:.0f} | {torch} | {times['fit']:.2f} | {torch_times} | "
+            f"{found['input_wait']:.1%}"
         )
-    return "\n".join(lines)
+    return markdown("windows/s | ours | Keras fit | PyTorch | ours / fit | ours / PyTorch | input wait", rows)
