@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from config_layers import parse_assignment, read_layer
+
 SUBSETS = ("training", "validation", "testing")
 Subset = Literal["training", "validation", "testing"]
 DEFAULTS_FILE = Path(__file__).with_name("config.yml")
@@ -226,64 +228,15 @@ class Config(Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key given twice (one would be lost) and anchors (they can explode)."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node:
-        if self.check_event(yaml.AliasEvent):
-            where = self.peek_event().start_mark
-            raise yaml.constructor.ConstructorError(None, None, "anchors are not used here", where)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [key.value for key, _ in node.value]
-        for position, key in enumerate(keys):
-            if key in keys[:position]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", node.value[position][0].start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-def _read_layer(path: Path) -> dict:
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path}: expected a YAML file of settings, received a folder, pipe or device")
-    try:
-        layer = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)  # noqa: S506 (a safe loader)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; -c names a YAML file of settings such as config.yml") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not a YAML file of settings: {' '.join(str(error).split())}") from None
-    if layer is None:
-        return {}
-    if not isinstance(layer, dict) or not all(isinstance(section, dict) for section in layer.values()):
-        raise ValueError(
-            f"{path}: expected sections such as `train:` with indented `key: value` lines, received {layer!r:.80}"
-        )
-    return layer
-
-
-def _parse_assignment(text: str) -> dict:
-    name, equals, value = text.partition("=")
-    section, dot, key = name.strip().partition(".")
-    if not (equals and dot and section and key):
-        raise ValueError(f"--set {text}: expected section.key=value, for example --set train.max_steps=500")
-    try:
-        return {section: {key: yaml.load(value, Loader=_Loader)}}  # noqa: S506 (a safe loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        cause = " ".join(str(error).split())
-        raise ValueError(f"--set {text:.200}: {value!r:.80} is not a YAML value: {cause}") from None
-
-
 def load(config_file: Path | None = None, assignments: list[str] | tuple[str, ...] = ()) -> Config:
     """Settings of config.yml, overlaid by those of `config_file`, overlaid by `section.key=value` assignments.
 
     Raises ValueError that names where the value came from, the key, what was expected and what was received.
     """
-    layers = [(str(DEFAULTS_FILE), _read_layer(DEFAULTS_FILE))]
+    layers = [(str(DEFAULTS_FILE), read_layer(DEFAULTS_FILE))]
     if config_file is not None:
-        layers.append((str(config_file), _read_layer(Path(config_file))))
-    layers += [(f"--set {text}", _parse_assignment(text)) for text in assignments]
+        layers.append((str(config_file), read_layer(Path(config_file))))
+    layers += [(f"--set {text}", parse_assignment(text)) for text in assignments]
     merged: dict[str, dict] = {}
     for _, layer in layers:
         for section, values in layer.items():

@@ -17,7 +17,8 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_ARGUMENTS = 350, 60, 7  # self counts
 
 # what each file, or any file of a room, may import of ours, besides files of its own room; the fewest come first
 ARROWS = {
-    "config": "",
+    "config_layers": "",
+    "config": "config_layers",
     "utils": "",
     "segments": "",
     "video_input": "",
