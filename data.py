@@ -19,7 +19,7 @@ import numpy as np
 
 import segments
 from annotations import Video
-from feature_records import feature_file, read_features
+from feature_records import VideoFeatures, feature_file, read_features
 from learning.augmentation import Augmentation, disturbed, moved_rows
 from learning.feature_cache import PreparedVideo, cache_key, cached
 from learning.window_order import EpochOrder
@@ -156,19 +156,27 @@ def load_store(
     )
 
 
+def prepared_as_stored(stored: VideoFeatures, preparation: Preparation, source: Path) -> np.ndarray:
+    """A video's prepared features [T, D'] in the precision they were stored in.
+
+    Raises ValueError that names `source` where numbers are not finite, or beyond that precision.
+    """
+    prepared = prepare_features(stored.features, stored.timestamps, preparation)
+    with np.errstate(over="ignore"):
+        prepared = prepared.astype(stored.features.dtype)
+    if not np.isfinite(prepared.astype(np.float32)).all():
+        raise ValueError(
+            f"{source}: expected finite features once they are normalised, "
+            f"received NaN or more than {prepared.dtype} holds"
+        )
+    return prepared
+
+
 def _prepared(paths: list[Path], preparation: Preparation) -> Iterator[PreparedVideo]:
     """The videos of feature files, one at a time. Raises ValueError for numbers that cannot be learnt from."""
     size = None
     for path, stored in zip(paths, read_features(paths), strict=True):
-        # kept in the precision they were stored in
-        prepared = prepare_features(stored.features, stored.timestamps, preparation)
-        with np.errstate(over="ignore"):
-            prepared = prepared.astype(stored.features.dtype)
-        if not np.isfinite(prepared.astype(np.float32)).all():
-            raise ValueError(
-                f"{path}: expected finite features once they are normalised, "
-                f"received NaN or more than {prepared.dtype} holds"
-            )
+        prepared = prepared_as_stored(stored, preparation, path)
         size = size or prepared.shape[1]
         if prepared.shape[1] != size:
             raise ValueError(f"{path}: expected {size} numbers a frame, received {prepared.shape[1]}")

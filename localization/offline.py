@@ -18,7 +18,7 @@ from feature_records import VideoFeatures, numpy_dtype
 from localization.inputs import Source
 from localization.results import Localization, Segment
 from localization.trained import LoadedModel
-from preparation import prepare_features, shot_cuts
+from preparation import shot_cuts
 
 
 class _MemoryWriter:
@@ -96,11 +96,7 @@ def _localize(source: Source, stored: VideoFeatures, model: LoadedModel) -> Loca
 
 
 def _store(stored: VideoFeatures, source: Source, model: LoadedModel) -> data.FeatureStore:
-    prepared = prepare_features(stored.features, stored.timestamps, model.trained.preparation)
-    with np.errstate(over="ignore"):
-        prepared = prepared.astype(stored.features.dtype)
-    if not np.isfinite(prepared.astype(np.float32)).all():
-        raise ValueError(f"{source.file}: its normalised features are not finite, or more than {prepared.dtype} holds")
+    prepared = data.prepared_as_stored(stored, model.trained.preparation, source.file)
     frames = len(stored.timestamps)
     return data.FeatureStore(
         ids=(stored.id,),

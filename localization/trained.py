@@ -88,8 +88,8 @@ def find_run(given: str | Path | None = None) -> Run:
         folder = Path(given).expanduser()
         if (folder / "saved_model.pb").is_file():
             folder = folder.absolute().parent
-    if given and not folder.exists():
-        raise ValueError(f"--model {given}: no such folder; expected that of a run, which trainer.py makes")
+        elif not folder.exists():
+            raise ValueError(f"--model {given}: no such folder; expected that of a run, which trainer.py makes")
     missing = [name for name in RUN_FILES if not (folder / name).exists()]
     if missing:
         raise ValueError(
