@@ -151,7 +151,7 @@ class TrainSettings(Section):
 class PredictSettings(Section):
     subset: Subset
     window_stride: Count
-    method: Literal["runs", "thresholds", "shots"]
+    method: Literal["runs", "thresholds", "peaks", "shots"]
     smoothing: float = Field(ge=0)
     smoothing_filter: Literal["gaussian", "median"]
     shot_smoothing: Share
@@ -165,7 +165,6 @@ class PredictSettings(Section):
     min_score: Share
     min_seconds: float = Field(ge=0)
     min_seconds_quantile: Share
-    border_error: float = Field(ge=0)
     length_weight: float = Field(ge=0)
     nms: Literal["none", "hard", "soft"]
     nms_tiou: float = Field(gt=0, le=1)

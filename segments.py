@@ -83,14 +83,15 @@ def tiou(segments: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Temporal intersection over union of each pair, as ActivityNet's evaluation defines it (no epsilon).
 
     Args:
-      segments: [N, 2] seconds.
-      others: [M, 2] seconds.
+      segments: [..., N, 2] seconds.
+      others: [..., M, 2] seconds.
 
     Returns:
-      [N, M] float64; NaN where both have no length (0 / 0).
+      [..., N, M] float64; NaN where both have no length (0 / 0).
     """
-    segments = np.asarray(segments, np.float64).reshape(-1, 1, 2)
-    others = np.asarray(others, np.float64).reshape(1, -1, 2)
+    segments, others = np.asarray(segments, np.float64), np.asarray(others, np.float64)
+    segments = segments.reshape(*segments.shape[:-2], -1, 1, 2)
+    others = others.reshape(*others.shape[:-2], 1, -1, 2)
     overlap = np.minimum(segments[..., 1], others[..., 1]) - np.maximum(segments[..., 0], others[..., 0])
     intersection = np.maximum(overlap, 0)
     union = np.ptp(segments, axis=-1) + np.ptp(others, axis=-1) - intersection

@@ -33,23 +33,23 @@ SAME_SHOT = 0.93
 MOST_VIDEOS = 500  # that settings are searched on; more change nothing but the time
 SMALLEST_GAIN = 0.001  # of average mAP, that a change of a setting must bring
 LEVELS = (
+    (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95),
     (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
-    (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+    (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
     (0.01, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
 )
 # one setting, or a few that belong together, at a time; what matters most first
 SEARCHED = (
     [{"smoothing": value, "smoothing_filter": "gaussian"} for value in (0.0, 0.15, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5)]
     + [{"smoothing": value, "smoothing_filter": "median"} for value in (0.5, 1.0, 2.0)],
-    [{"method": "thresholds"}, {"method": "shots"}],
+    [{"method": "peaks"}, {"method": "thresholds"}, {"method": "shots"}],
     [{"shot_smoothing": value} for value in (0.0, 0.5, 0.8, 1.0)],
     [{"contrast": value} for value in (0.0, 0.25, 0.5, 0.75, 1.0)],
     [{"context": value} for value in (0.1, 0.25, 0.5, 1.0)],
     [{"nms": "soft", "nms_tiou": value} for value in (0.1, 0.25, 0.5, 1.0)]
     + [{"nms": "hard", "nms_tiou": value} for value in (0.2, 0.4, 0.6)],
     [{"thresholds": levels} for levels in LEVELS],
-    [{"border_error": value} for value in (0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 1.5, 2.0)],
-    [{"length_weight": value} for value in (0.0, 0.03, 0.1, 0.3)],
+    [{"length_weight": value} for value in (0.0, 0.25, 0.5, 1.0)],
     [{"min_seconds_quantile": value} for value in (0.0, 0.01, 0.05, 0.1, 0.2)],
     [{"min_seconds": value} for value in (0.0, 0.4, 0.8, 1.2, 1.6, 2.0, 3.0)],
     [{"gap_seconds": value} for value in (0.0, 0.5, 1.0, 2.0, 4.0)],

@@ -131,7 +131,7 @@ class ActionFinder:
         levels = tuple(level for level in settings.thresholds if level >= min_score) or (max(settings.thresholds),)
         self._level = min(levels)
         # a stretch comes smoothed, and by itself: no whole shots and no other classes to weigh it by
-        method = "runs" if settings.method == "runs" else "thresholds"
+        method = "thresholds" if settings.method == "shots" else settings.method
         changed = {"method": method, "smoothing": 0.0, "shot_smoothing": 0.0, "video_labels": 0}
         self._decode_settings = settings.model_copy(update={"thresholds": levels, "min_score": min_score, **changed})
         self._scores = np.zeros((0, len(self._classes)))  # [T, K] of the last `longest` seconds

