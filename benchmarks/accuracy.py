@@ -1,7 +1,8 @@
 """Accuracy on real and drawn data: trains a configuration with several seeds and scores the held-out subset.
 
-`python benchmarks/accuracy.py fights|salads|sample|order [--seeds 0 1 2 3 4]`. Nothing is chosen here: the last step of
-each training is scored with the settings of configs/, which were chosen on grouped folds of the training subset.
+`python benchmarks/accuracy.py fights|salads|sample|order|defaults [--seeds 0 1 2 3 4]`. Nothing is chosen here: the
+last step of each training is scored with the settings of configs/, which were chosen on grouped folds of the training
+subset, or, with `defaults`, with those of config.yml.
 """
 
 from __future__ import annotations
@@ -139,8 +140,8 @@ def load(name: str, *assignments: str) -> config.Config:
     return config.load(PROJECT / f"configs/{name}.yml", list(assignments))
 
 
-def fights(arguments: argparse.Namespace) -> None:
-    """The validation subset of the surveillance fights; features are extracted when they are not there."""
+def fights_paths(arguments: argparse.Namespace) -> list[str]:
+    """Where the surveillance fights are; features are extracted when they are not there."""
     folder = arguments.data / "fights"
     paths = [
         f"paths.json_data_path={folder / 'fights.json'}", f"paths.videos_folder={folder / 'videos'}",
@@ -148,25 +149,37 @@ def fights(arguments: argparse.Namespace) -> None:
     ]  # fmt: skip
     options = [part for path in paths for part in ("--set", path)]
     run_stage("feature_map_extractor.py", "-c", "configs/fights.yml", *options, "training", "validation")
+    return paths
+
+
+def salads_paths(arguments: argparse.Namespace) -> list[list[str]]:
+    """Where the splits of 50 Salads are; features are imported when they are not there."""
+    folder = arguments.data / "salads"
+    splits = []
+    for number in range(1, 6):
+        splits.append([
+            f"paths.json_data_path={folder / f'split{number}.json'}",
+            f"paths.feature_map_folder={arguments.work / f'salads{number}'}",
+        ])  # fmt: skip
+        options = [part for path in (*splits[-1], "extractor.dtype=float32") for part in ("--set", path)]
+        run_stage("data.py", "import", str(folder / "features"), "--rate", "1", *options)
+    return splits
+
+
+def fights(arguments: argparse.Namespace) -> None:
+    """The validation subset of the surveillance fights."""
+    paths = fights_paths(arguments)
     every_seed(arguments, lambda seed: [train_and_predict(load("fights", *paths, seed), "validation")])
 
 
 def salads(arguments: argparse.Namespace) -> None:
-    """50 Salads in 5 splits, with 15-step windows and with windows of the whole video."""
-    folder = arguments.data / "salads"
-    paths = []
-    for number in range(1, 6):
-        paths.append([
-            f"paths.json_data_path={folder / f'split{number}.json'}",
-            f"paths.feature_map_folder={arguments.work / f'salads{number}'}",
-        ])  # fmt: skip
-        options = [part for path in (*paths[-1], "extractor.dtype=float32") for part in ("--set", path)]
-        run_stage("data.py", "import", str(folder / "features"), "--rate", "1", *options)
+    """50 Salads in 5 splits, with 15-step windows and with windows of two minutes."""
+    splits = salads_paths(arguments)
     for name in ("salads", "salads_long"):
         print(f"\n{name}")
 
         def predicted(seed: str, name: str = name) -> list[Scored]:
-            return [train_and_predict(load(name, *path, seed), "validation") for path in paths]
+            return [train_and_predict(load(name, *paths, seed), "validation") for paths in splits]
 
         every_seed(arguments, predicted, SALADS_BACKGROUND)
 
@@ -174,6 +187,29 @@ def salads(arguments: argparse.Namespace) -> None:
 def sample(arguments: argparse.Namespace) -> None:
     """The testing subset of the sample set, whose features `make demo` leaves in data/sample."""
     every_seed(arguments, lambda seed: [train_and_predict(load("sample", seed), "testing")])
+
+
+def defaults(arguments: argparse.Namespace) -> None:
+    """Each data set with config.yml as it is, 2,000 steps: what decoding adds where nothing was chosen for the data."""
+
+    def of_config_yml(paths: list[str], seed: str) -> config.Config:
+        return config.load(None, [*paths, "train.max_steps=2000", seed])
+
+    places = load("sample").paths
+    sample_paths = [
+        f"paths.json_data_path={places.json_data_path}", f"paths.feature_map_folder={places.feature_map_folder}"
+    ]  # fmt: skip
+    print("\nsample set")
+    every_seed(arguments, lambda seed: [train_and_predict(of_config_yml(sample_paths, seed), "testing")])
+    print("\nfights")
+    paths = fights_paths(arguments)
+    every_seed(arguments, lambda seed: [train_and_predict(of_config_yml(paths, seed), "validation")])
+    print("\n50 Salads")
+    splits = salads_paths(arguments)
+    every_seed(
+        arguments, lambda seed: [train_and_predict(of_config_yml(paths, seed), "validation") for paths in splits],
+        SALADS_BACKGROUND,
+    )  # fmt: skip
 
 
 def every_seed(
@@ -224,16 +260,19 @@ def _order_accuracy(scored: Scored) -> list[float]:
     return [100 * float(free.mean()), 100 * float(forced.mean())]
 
 
+STUDIES = {"fights": fights, "salads": salads, "sample": sample, "order": order, "defaults": defaults}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("study", choices=("fights", "salads", "sample", "order"))
+    parser.add_argument("study", choices=tuple(STUDIES))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared/data", help="where fights, salads are")
     parser.add_argument("--work", type=Path, default=PROJECT / "runs/accuracy", help="folder of extracted features")
     arguments = parser.parse_args()
     arguments.data, arguments.work = arguments.data.resolve(), arguments.work.resolve()
     utils.start_tensorflow()
-    {"fights": fights, "salads": salads, "sample": sample, "order": order}[arguments.study](arguments)
+    STUDIES[arguments.study](arguments)
 
 
 if __name__ == "__main__":
