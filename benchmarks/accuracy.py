@@ -11,7 +11,7 @@ import argparse
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -192,24 +192,23 @@ def sample(arguments: argparse.Namespace) -> None:
 def defaults(arguments: argparse.Namespace) -> None:
     """Each data set with config.yml as it is, 2,000 steps: what decoding adds where nothing was chosen for the data."""
 
-    def of_config_yml(paths: list[str], seed: str) -> config.Config:
-        return config.load(None, [*paths, "train.max_steps=2000", seed])
+    def of_config_yml(name: str, seed: str, paths: Sequence[str] = ()) -> config.Config:
+        features = load(name, *paths)  # made with the settings of the data set
+        kept = {section: getattr(features, section) for section in ("paths", "video", "extractor")}
+        return config.load(None, ["train.max_steps=2000", seed]).model_copy(update=kept)
 
-    places = load("sample").paths
-    sample_paths = [
-        f"paths.json_data_path={places.json_data_path}", f"paths.feature_map_folder={places.feature_map_folder}"
-    ]  # fmt: skip
-    print("\nsample set")
-    every_seed(arguments, lambda seed: [train_and_predict(of_config_yml(sample_paths, seed), "testing")])
+    print("\nsample")
+    every_seed(arguments, lambda seed: [train_and_predict(of_config_yml("sample", seed), "testing")])
     print("\nfights")
     paths = fights_paths(arguments)
-    every_seed(arguments, lambda seed: [train_and_predict(of_config_yml(paths, seed), "validation")])
-    print("\n50 Salads")
+    every_seed(arguments, lambda seed: [train_and_predict(of_config_yml("fights", seed, paths), "validation")])
+    print("\nsalads")
     splits = salads_paths(arguments)
     every_seed(
-        arguments, lambda seed: [train_and_predict(of_config_yml(paths, seed), "validation") for paths in splits],
+        arguments,
+        lambda seed: [train_and_predict(of_config_yml("salads", seed, split), "validation") for split in splits],
         SALADS_BACKGROUND,
-    )  # fmt: skip
+    )
 
 
 def every_seed(
