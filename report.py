@@ -54,7 +54,7 @@ class PageContent:
     evaluation: dict | None  # of metrics.to_json
     errors: dict | None  # of error_analysis.analyse
     training: list[dict] | None  # records of metrics.jsonl
-    threshold: float | None = None  # score from which segments are shown at first; None: where F1 is highest, or 0.3
+    threshold: float | None = None  # score from which segments are shown at first; None: where F1 is highest, or 0.2
     notes: tuple[str, ...] = ()  # what a reader must know of this page
 
 

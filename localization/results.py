@@ -13,7 +13,7 @@ import numpy as np
 
 # of all that a detector proposes, most is one action at several lengths: below this score, and where a better one of
 # its class overlaps it, a segment stays out of what a person reads, not out of the JSON
-MIN_SCORE = 0.3
+MIN_SCORE = 0.2
 TOP = 20
 
 

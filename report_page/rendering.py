@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("page.js", "charts.js", "results.js", "timeline.js", "videos.js", "start.js")  # one scope, in this order
-SHOWN_WITHOUT_TRUTH = 0.3  # score from which on segments are shown where nothing says which are right
+SHOWN_WITHOUT_TRUTH = 0.2  # score from which on segments are shown where nothing says which are right
 # what JSON allows and HTML, or JavaScript before 2019, does not
 UNSAFE = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 

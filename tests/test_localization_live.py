@@ -150,7 +150,7 @@ def test_live_on_a_file_prints_and_writes_actions(run_folder, loads, tmp_path, c
     printed = capsys.readouterr().out
     assert "0:01.9     0:04.9   1.00  bright" in printed and "0:09.9     0:12.0   1.00  dim" in printed
     # 4 frames a window and 2 more, 5 a second
-    assert "at most 1 s after its score falls below 0.3" in printed and "2 actions in 12 s" in printed
+    assert "at most 1 s after its score falls below 0.2" in printed and "2 actions in 12 s" in printed
     (written,) = output.glob("live_*.json")
     ((name, results),) = utils.read_json(written)["results"].items()
     assert name == written.stem and [result["label"] for result in results] == ["bright", "dim"]

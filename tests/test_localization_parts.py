@@ -85,7 +85,7 @@ def test_a_failed_download_is_a_line_and_leaves_no_file(tmp_path, server):
 def test_highlights_are_the_best_of_each_action_in_time_order():
     found = [
         Segment(10, 20, "run", 0.9), Segment(11, 19, "run", 0.8), Segment(15, 25, "jump", 0.5),
-        Segment(0, 10, "run", 0.6), Segment(30, 40, "run", 0.29), Segment(50, 60, "run", 0.3),
+        Segment(0, 10, "run", 0.6), Segment(30, 40, "run", 0.19), Segment(50, 60, "run", 0.2),
     ]  # fmt: skip
     assert spans(highlights(found)) == [(0, 10), (10, 20), (15, 25), (50, 60)]
     assert spans(highlights(found, 0.55)) == [(0, 10), (10, 20)]

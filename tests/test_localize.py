@@ -159,7 +159,7 @@ def test_a_corrupt_video_among_good_ones(run_folder, loads, tmp_path, monkeypatc
     assert status == 1 and loads == [None]
     assert [line.split(":")[1].strip() for line in printed.err.splitlines()] == ["bad.mp4", "cut.mkv"]
     assert "trained on 7 videos of “made set”, knows 2 actions: bright, dim." in printed.out.splitlines()[0]
-    assert "0:01.9     0:04.9   1.00  bright" in printed.out and "no action of score 0.3 or more" in printed.out
+    assert "0:01.9     0:04.9   1.00  bright" in printed.out and "no action of score 0.2 or more" in printed.out
     assert "3 videos, 3 actions -> localized" in printed.out
 
     results = utils.read_json(tmp_path / "localized/predictions.json")["results"]

@@ -197,12 +197,12 @@ def test_videos_are_linked_relative_and_encoded(tmp_path):
 
 def test_data_of_own_videos(tmp_path):
     times, curves = np.array([0.5, 1.5]), {"jump": np.array([0.1, 0.956])}
-    view = a_view(truth=None, predictions=(("jump", 1, 3, 0.9), ("jump", 5, 6, 0.2)), times=times, curves=curves)
+    view = a_view(truth=None, predictions=(("jump", 1, 3, 0.9), ("jump", 5, 6, 0.15)), times=times, curves=curves)
     data = data_of(report.write_page(tmp_path / "page.html", a_page(view)).read_text())
-    assert data["verdict"] == "1 action found in 1 video, with a score of 0.30 or more." and data["threshold"] == 0.3
+    assert data["verdict"] == "1 action found in 1 video, with a score of 0.20 or more." and data["threshold"] == 0.2
     assert not data["annotated"] and data["evaluation"] is None and data["curves"] is None
     (video,) = data["videos"]
-    assert video["truth"] is None and video["predictions"] == [[0, 1, 3, 0.9, -1, -1], [0, 5, 6, 0.2, -1, -1]]
+    assert video["truth"] is None and video["predictions"] == [[0, 1, 3, 0.9, -1, -1], [0, 5, 6, 0.15, -1, -1]]
     assert video["times"] == [0.5, 1.5] and video["curves"] == [[0, [10, 96]]]
     page = a_page(view, threshold=0.1)
     assert rendering.page_data(page, tmp_path)["verdict"] == "2 actions found in 1 video, with a score of 0.10 or more."
@@ -210,4 +210,4 @@ def test_data_of_own_videos(tmp_path):
 
 def test_a_page_without_videos(tmp_path):
     data = data_of(report.write_page(tmp_path / "page.html", a_page()).read_text())
-    assert data["videos"] == [] and data["verdict"] == "0 actions found in 0 videos, with a score of 0.30 or more."
+    assert data["videos"] == [] and data["verdict"] == "0 actions found in 0 videos, with a score of 0.20 or more."
