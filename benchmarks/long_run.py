@@ -7,6 +7,7 @@ processes from outside, SAMPLES times. Linux only.
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import itertools
 import json
 import os
@@ -82,7 +83,7 @@ def _watch(process: subprocess.Popen, output: Path, scratch: Path, seconds: floa
                 passed,
                 pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
                 len(os.listdir(f"/proc/{process.pid}/fd")),
-                _size(scratch.rglob("*")) + _size(output.rglob(".*.part*")),
+                _size(scratch, "*") + _size(output, ".*.part*"),
             )
         )
         time.sleep(seconds / SAMPLES)
@@ -94,13 +95,15 @@ def _require_alive(process: subprocess.Popen) -> None:
         raise ProcessLookupError(process.pid)
 
 
-def _size(paths: object) -> int:
+def _size(folder: Path, pattern: str) -> int:
+    """Bytes of the files below `folder` whose names fit; those that go meanwhile do not count."""
     total = 0
-    for path in paths:
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:  # finished meanwhile
-            continue
+    for parent, _, names in os.walk(folder):  # passes over folders that go meanwhile, as Path.rglob does not
+        for name in fnmatch.filter(names, pattern):
+            try:
+                total += os.stat(os.path.join(parent, name)).st_size
+            except FileNotFoundError:
+                continue
     return total
 
 

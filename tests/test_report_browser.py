@@ -303,7 +303,7 @@ def test_500_videos_stay_light(opened, tmp_path):
 
 
 def test_a_page_of_own_videos_and_one_of_none(opened, tmp_path):
-    view = report.VideoView("mine", 8.0, None, None, (("jump", 1.0, 2.0, 0.9), ("run", 3.0, 4.0, 0.2)), None, None, ())
+    view = report.VideoView("mine", 8.0, None, None, (("jump", 1.0, 2.0, 0.9), ("run", 3.0, 4.0, 0.15)), None, None, ())
     content = report.PageContent("Actions in mine", "Found by a model.", (view,), None, None, None)
     page = opened(report.write_page(tmp_path / "own.html", content))
     assert page.locator("#found strong").inner_text() == "1"
