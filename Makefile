@@ -54,7 +54,10 @@ report: setup  ## run + videos -> a page
 test: setup  ## the tests, in minutes
 	$(RUN) -m pytest -m "not slow"
 
-test-all: setup  ## the tests and what is slow: the demo's figures, the commands of the README, many kills
+test-slow: setup  ## what is slow: the demo's figures, the commands of the README, many kills
+	$(RUN) -m pytest -m slow
+
+test-all: setup  ## both
 	$(RUN) -m pytest -m "slow or not slow"
 
 bench: setup $(TORCH)  ## speed of extraction, reading and training against the plain ways, and their limits
@@ -88,4 +91,4 @@ lock: setup  ## requirements.lock anew
 clean:  ## delete the sample set and the demo's run
 	rm -rf data/sample runs/demo
 
-.PHONY: help setup demo download extract train predict evaluate report test test-all bench lint fuzz audit faults lock clean
+.PHONY: help setup demo download extract train predict evaluate report test test-slow test-all bench lint fuzz audit faults lock clean
