@@ -8,6 +8,9 @@ SAMPLE := -c configs/sample.yml
 # of the words for single stages: a file of settings that differ from config.yml, and the subset to look at
 CONFIG ?=
 SUBSET ?= validation
+# tests in two processes, as many wait for others; tests/conftest.py says which stay together
+PROCESSES ?= 2
+TEST := $(RUN) -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 STAGE = $(if $(CONFIG),-c $(CONFIG))
 
 help:  ## this list
@@ -52,13 +55,13 @@ report: setup  ## run + videos -> a page
 	$(RUN) report.py $(STAGE) --subset $(SUBSET)
 
 test: setup  ## the tests, in minutes
-	$(RUN) -m pytest -m "not slow"
+	$(TEST) -m "not slow"
 
 test-slow: setup  ## what is slow: the demo's figures, the commands of the README, many kills
-	$(RUN) -m pytest -m slow
+	$(TEST) -m slow
 
 test-all: setup  ## both
-	$(RUN) -m pytest -m "slow or not slow"
+	$(TEST) -m "slow or not slow"
 
 bench: setup $(TORCH)  ## speed of extraction, reading and training against the plain ways, and their limits
 	$(RUN) benchmarks/bench.py

@@ -1,12 +1,34 @@
-"""In continuous integration a missing part is a failure: a skipped test fails there, but for two kinds of reasons.
+"""Fixtures that are made once a run, and which tests stay together where several processes run them (pytest-xdist).
 
+In continuous integration a missing part is a failure: a skipped test fails there, but for two kinds of reasons.
 `shared`: it needs ../shared, real data that is not in the repository. `optional`: it needs a tool that the requirements
 leave out, such as SkyPilot, which lives in an environment of its own.
 """
 
+import fcntl
 import os
+import shutil
 
 import pytest
+
+import sample_videos
+
+# what takes the longest comes first: the process that began it late would be waited for
+FIRST = ("test_the_demo_reaches_its_figures", "faults/test_faults.py", "test_localize.py", "test_trainer.py",
+         "test_own_videos", "test_extraction_kills.py", "test_training_stops.py", "test_containers.py")  # fmt: skip
+# each test alone, as it shares nothing or only what is made once a run; the others stay with those of their file
+ALONE = ("test_configs.py", "test_documentation.py", "test_long_run.py", "test_cloud.py")
+
+
+def pytest_collection_modifyitems(items):
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    for item in items:
+        file = item.location[0].removeprefix("tests/")
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        group = item.nodeid if file in ALONE else f"{file} {parameters.get('stage_and_whole', '')}"
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: min((n for n, name in enumerate(FIRST) if name in item.nodeid), default=len(FIRST)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -17,3 +39,41 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI=true does not allow: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """`once(name, make)` -> the folder that `make(folder)` filled, once a run, by whichever process comes first."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def made(name, make):
+        folder, whole = root / name, root / f".{name}.made"
+        with (root / f".{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                whole.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def draw(once):
+    """`draw(folder, training=2, …)` puts so many videos of the sample set and their annotations there."""
+    set_of_all = once("sample", lambda folder: sample_videos.draw_sample_set(
+        folder, videos={"training": 20, "validation": 4, "testing": 2}))  # fmt: skip
+
+    def part(folder, **videos):
+        for subset, count in videos.items():
+            (folder / "videos" / subset).mkdir(parents=True)
+            for number in range(count):
+                name = f"videos/{subset}/sample_{subset}_{number:02d}.mp4"
+                shutil.copyfile(set_of_all / name, folder / name)
+        # all are there and whole: what is left to write are the annotations
+        return sample_videos.draw_sample_set(folder, videos=videos)
+
+    return part

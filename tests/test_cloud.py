@@ -13,7 +13,6 @@ import yaml
 from documents import copy_project
 from made_features import SETTINGS, make_data_set
 
-import sample_videos
 import utils
 
 ROOT = Path(__file__).parents[1]
@@ -139,9 +138,9 @@ def test_a_training_whose_machine_is_taken_away_goes_on_on_another(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_extraction_and_a_shard_of_an_array(tmp_path):
+def test_an_extraction_and_a_shard_of_an_array(draw, tmp_path):
     folder, bucket = copy_project(tmp_path / "app"), tmp_path / "bucket"
-    sample_videos.draw_sample_set(bucket, videos={"training": 2, "validation": 1}, workers=2)
+    draw(bucket, training=2, validation=1)
     settings = {"extractor": {"backbone": "efficientnet_lite0"}}
     job = start("extract", folder, bucket, tmp_path / "home", settings)
     printed, _ = job.communicate(timeout=300)

@@ -15,7 +15,6 @@ import yaml
 from documents import FILES, ROOT, blocks, copy_project, outside_of_make, run_block, scenarios
 
 import utils
-from sample_videos import draw_sample_set
 
 # training steps in the documentation are for people who want to see something learnt
 SHORTER = {"max_steps: 1000": "max_steps: 40", "save_checkpoints_steps: 200": "save_checkpoints_steps: 20",
@@ -70,10 +69,10 @@ def test_each_stage_is_a_word_of_make():
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """A part of the sample set, drawn once; its database."""
+def drawn(draw, tmp_path_factory):
+    """A part of the sample set."""
     folder = tmp_path_factory.mktemp("drawn")
-    draw_sample_set(folder, videos={"training": 6, "validation": 3, "testing": 2}, workers=2)
+    draw(folder, training=6, validation=3, testing=2)
     return folder
 
 

@@ -25,7 +25,6 @@ from made_videos import make_video
 
 import localize
 import metrics
-import sample_videos
 import utils
 from localization import trained
 from localization.results import Segment
@@ -230,10 +229,10 @@ def script(*command, status=0):
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory):
+def sample(draw, tmp_path_factory):
     """Part of the sample set and a run on it with small frames: good enough to find most actions."""
     folder = tmp_path_factory.mktemp("localize")
-    sample_videos.draw_sample_set(folder / "data/sample", videos={"training": 20, "validation": 4, "testing": 2})
+    draw(folder / "data/sample", training=20, validation=4, testing=2)
     settings = ["-c", "configs/sample.yml"]
     for assignment in (f"paths.data_dir={folder}", "video.resize=[120, 160]", "train.max_steps=200"):
         settings += ["--set", assignment]

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import notebook_plots
-import sample_videos
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -61,11 +60,10 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(draw, tmp_path_factory):
     """The settings of a small set: a few drawn videos, their features, and a run trained for some steps."""
     folder = tmp_path_factory.mktemp("made")
-    count = {"training": 3, "validation": 2, "testing": 2}
-    sample_videos.draw_sample_set(folder / "data/sample", videos=count, workers=2)
+    draw(folder / "data/sample", training=3, validation=2, testing=2)
     settings = [f"paths.data_dir={folder}", *SMALL]
     options = ["-c", "configs/sample.yml", *(word for setting in settings for word in ("--set", setting))]
     stages = (

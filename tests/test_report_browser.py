@@ -9,7 +9,6 @@ from made_videos import make_mpeg4
 from page_driving import marker, open_video, set_threshold, start_of, until
 
 import report
-from sample_videos import draw_sample_set
 
 pytestmark = pytest.mark.slow
 
@@ -32,10 +31,10 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(draw, tmp_path_factory):
     """The folder of a run with its page: a drawn video, one that no browser plays, one without a file."""
     folder = tmp_path_factory.mktemp("run")
-    annotated = draw_sample_set(folder, videos={"testing": 1}, workers=1)
+    annotated = draw(folder, testing=1)
     value = json.loads(annotated.read_text())
     actions = value["database"][SAMPLE]["annotations"]
     make_mpeg4(folder / f"videos/testing/{ODD}.avi")
