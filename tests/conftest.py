@@ -10,6 +10,7 @@ import os
 import shutil
 
 import pytest
+from documents import copy_project, run_scenario
 
 import sample_videos
 
@@ -65,7 +66,7 @@ def once(tmp_path_factory):
 def draw(once):
     """`draw(folder, training=2, …)` puts so many videos of the sample set and their annotations there."""
     set_of_all = once("sample", lambda folder: sample_videos.draw_sample_set(
-        folder, videos={"training": 20, "validation": 4, "testing": 2}))  # fmt: skip
+        folder, videos={"training": 6, "validation": 3, "testing": 2}))  # fmt: skip
 
     def part(folder, **videos):
         for subset, count in videos.items():
@@ -77,3 +78,17 @@ def draw(once):
         return sample_videos.draw_sample_set(folder, videos=videos)
 
     return part
+
+
+@pytest.fixture(scope="session")
+def demo(once):
+    """`project`, a copy in which all that README and docs say of the demo was run, and what that `printed`.
+
+    No test changes it: the sample set with its features, and the model that is trained on them.
+    """
+
+    def make(folder):
+        copy_project(folder / "project")
+        (folder / "printed").write_text(run_scenario("demo", folder / "project"))
+
+    return once("demo", make)

@@ -4,6 +4,7 @@ A comment above each block says in which scenario it runs (`<!-- run in: demo --
 (`<!-- not run: it needs a camera -->`). The blocks of a scenario run one after the other in one folder.
 """
 
+import functools
 import os
 import re
 import shutil
@@ -17,6 +18,11 @@ ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARK = r"(?:<!-- (run in|not run): (.+?) -->\n)?"
 BLOCK = re.compile(rf"^{MARK}```(sh|bash|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+# training steps in the documentation are for people who want to see something learnt
+SHORTER = {"max_steps: 1000": "max_steps: 40", "save_checkpoints_steps: 200": "save_checkpoints_steps: 20",
+           "train.max_steps=300": "train.max_steps=40"}  # fmt: skip
 
 
 class Block(NamedTuple):
@@ -70,3 +76,12 @@ def run_block(block: Block, folder: Path, commands: str | None = None) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{block.file}:\n{script}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
     return done.stdout + done.stderr
+
+
+def run_scenario(name: str, folder: Path) -> str:
+    """Run the blocks of a scenario in a copy of the project, with fewer training steps; what they printed."""
+    printed = ""
+    for block in scenarios()[name]:
+        commands = functools.reduce(lambda text, pair: text.replace(*pair), SHORTER.items(), block.commands)
+        printed += run_block(block, folder, commands)
+    return printed

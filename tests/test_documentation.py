@@ -12,13 +12,9 @@ import threading
 import numpy as np
 import pytest
 import yaml
-from documents import FILES, ROOT, blocks, copy_project, outside_of_make, run_block, scenarios
+from documents import FILES, ROOT, blocks, copy_project, outside_of_make, run_scenario, scenarios
 
 import utils
-
-# training steps in the documentation are for people who want to see something learnt
-SHORTER = {"max_steps: 1000": "max_steps: 40", "save_checkpoints_steps: 200": "save_checkpoints_steps: 20",
-           "train.max_steps=300": "train.max_steps=40"}  # fmt: skip
 
 
 def test_every_block_says_whether_it_is_run():
@@ -76,19 +72,10 @@ def drawn(draw, tmp_path_factory):
     return folder
 
 
-def run_scenario(name, folder):
-    printed = ""
-    for block in scenarios()[name]:
-        commands = functools.reduce(lambda text, pair: text.replace(*pair), SHORTER.items(), block.commands)
-        printed += run_block(block, folder, commands)
-    return printed
-
-
 @pytest.mark.slow
-def test_the_demo_reaches_its_figures_on_videos_that_chose_nothing(tmp_path):
-    folder = copy_project(tmp_path)
-    printed = run_scenario("demo", folder)
-    assert "average mAP" in printed
+def test_the_demo_reaches_its_figures_on_videos_that_chose_nothing(demo):
+    folder = demo / "project"
+    assert "average mAP" in (demo / "printed").read_text()
     scored = utils.read_json(folder / "runs/demo/metrics_testing.json")
     assert scored["average_mAP"] >= 0.60 and scored["mAP"]["0.50"] >= 0.85
     assert (folder / "runs/demo/report.html").is_file() and (folder / "localized/sample_testing_01.csv").is_file()

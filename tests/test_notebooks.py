@@ -1,8 +1,6 @@
-"""The notebooks run on a small drawn set, draw what they promise, and are displayed by a browser."""
+"""The notebooks run on the demo, draw what they promise, and are displayed by a browser."""
 
 import base64
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -24,10 +22,6 @@ NOTEBOOKS = {
     "ScriptTestInputFn": ("VIDEOS = 2", 2),
     "ScriptResults": ("VIDEOS = 2", 3 + 2 + 2),
 }
-SMALL = (
-    "video.resize=[64, 96]", "data.max_frames=16", "model.num_layers=1", "model.num_nodes=8", "train.max_steps=6",
-    "train.save_checkpoints_steps=6", "train.save_summary_steps=2",
-)  # fmt: skip
 
 
 def read(name):
@@ -59,23 +53,10 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, monkeypatch):
     assert Path.cwd() == ROOT
 
 
-@pytest.fixture(scope="module")
-def made(draw, tmp_path_factory):
-    """The settings of a small set: a few drawn videos, their features, and a run trained for some steps."""
-    folder = tmp_path_factory.mktemp("made")
-    draw(folder / "data/sample", training=3, validation=2, testing=2)
-    settings = [f"paths.data_dir={folder}", *SMALL]
-    options = ["-c", "configs/sample.yml", *(word for setting in settings for word in ("--set", setting))]
-    stages = (
-        ["feature_map_extractor.py", "training", "validation", "testing"],
-        ["trainer.py"],
-        ["predictions_json.py", "--subset", "testing"],
-    )
-    for script, *more in stages:
-        command = [sys.executable, script, *options, *more]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return settings
+@pytest.fixture
+def made(demo):
+    """The settings with which the notebooks show the demo."""
+    return [f"paths.data_dir={demo / 'project'}"]
 
 
 @pytest.fixture(scope="module")
