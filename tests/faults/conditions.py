@@ -16,14 +16,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from faults.again import Again
 from faults.kills import Tally, Whole, finish_and_compare, halves
 from faults.stages import Stage
 
 BACK = 7200.0  # seconds that the clock jumps
 
 
-def inject(stage: Stage, whole: Whole, fault: str, times: int, seed: int) -> Tally:
-    """Let a stage meet a fault `times` times, each in a folder of its own."""
+def inject(stage: Stage, whole: Whole, fault: str, times: int, seed: int, again: Again | None = None) -> Tally:
+    """Let a stage meet a fault `times` times, each in a folder of its own; `again` runs it when the fault is mended."""
     chance, tally = random.Random(seed), Tally()
     for _ in range(times):
         stage.reset()
@@ -36,7 +37,7 @@ def inject(stage: Stage, whole: Whole, fault: str, times: int, seed: int) -> Tal
             tally.compare([f"{fault} ended with {ends}: {said[-3000:]}"])
         # a page without a video's pictures is whole; what is half is found in the end, as no run makes it anew
         tally.compare(halves(stage, whole) if fault != "removed" else [])
-        tally.compare(finish_and_compare(stage, whole))
+        tally.compare(finish_and_compare(stage, whole, again))
         tally.runs += 1
     return tally
 

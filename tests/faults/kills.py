@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from faults.again import Again
 from faults.stages import Stage
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -88,9 +89,9 @@ def halves(stage: Stage, whole: Whole) -> list[str]:
     return [f"half {name}" for name, value in stage.finals().items() if whole.finals.get(name) != value]
 
 
-def finish_and_compare(stage: Stage, whole: Whole) -> list[str]:
-    status = stage.finish(stage.start())
-    said = stage.said()
+def finish_and_compare(stage: Stage, whole: Whole, again: Again | None = None) -> list[str]:
+    """What a run left alone, by a process of its own or by `again`, makes otherwise than the undisturbed one did."""
+    status, said = again.run(stage.command()) if again else (stage.finish(stage.start()), stage.said())
     return [f"status {status}: {said[-1500:]}"] if status else differences(stage, whole)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from faults.again import Again
 from faults.conditions import CONDITIONS, inject
 from faults.kills import kill_often, undisturbed
 from faults.stages import STAGES
@@ -11,6 +12,17 @@ from faults.stages import STAGES
 def stage_and_whole(request, tmp_path_factory):
     with STAGES[request.param](tmp_path_factory.mktemp(request.param) / "root") as stage:
         yield stage, undisturbed(stage)
+
+
+@pytest.fixture(scope="module")
+def again(stage_and_whole):
+    """For the runs after a fault, which would mostly import TensorFlow; those after kills have a process each."""
+    stage, _ = stage_and_whole
+    if not stage.imports_tensorflow:
+        yield None
+        return
+    with Again(stage.temporary) as process:
+        yield process
 
 
 @pytest.mark.slow
@@ -23,6 +35,6 @@ def test_kills_change_nothing(stage_and_whole):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", CONDITIONS)
-def test_a_fault_is_told_and_gone_when_it_is_mended(stage_and_whole, fault):
-    tally = inject(*stage_and_whole, fault, 1, seed=0)
+def test_a_fault_is_told_and_gone_when_it_is_mended(stage_and_whole, again, fault):
+    tally = inject(*stage_and_whole, fault, 1, seed=0, again=again)
     assert tally.injected == 1 and tally.lost == []
