@@ -21,14 +21,15 @@ FIRST = ("test_the_demo_reaches_its_figures", "faults/test_faults.py", "test_loc
 ALONE = ("test_configs.py", "test_documentation.py", "test_long_run.py", "test_cloud.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for its marks
 def pytest_collection_modifyitems(items):
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
     for item in items:
         file = item.location[0].removeprefix("tests/")
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        group = item.nodeid if file in ALONE else f"{file} {parameters.get('stage_and_whole', '')}"
-        item.add_marker(pytest.mark.xdist_group(group))
+        stage = item.callspec.params.get("stage_and_whole", "") if hasattr(item, "callspec") else ""
+        if file not in ALONE:
+            item.add_marker(pytest.mark.xdist_group(f"{file} {stage}"))
     items.sort(key=lambda item: min((n for n, name in enumerate(FIRST) if name in item.nodeid), default=len(FIRST)))
 
 
