@@ -15,10 +15,12 @@ from documents import copy_project, run_scenario
 import sample_videos
 
 # what takes the longest comes first: the process that began it late would be waited for
-FIRST = ("test_the_demo_reaches_its_figures", "faults/test_faults.py", "test_localize.py", "test_trainer.py",
-         "test_own_videos", "test_extraction_kills.py", "test_training_stops.py", "test_containers.py")  # fmt: skip
+FIRST = (
+    "test_the_demo_reaches_its_figures", "faults/test_faults.py", "test_localize.py", "test_trainer.py",
+    "test_download.py", "test_own_videos", "test_extraction_kills.py", "test_training_stops.py", "test_containers.py",
+)  # fmt: skip
 # each test alone, as it shares nothing or only what is made once a run; the others stay with those of their file
-ALONE = ("test_configs.py", "test_documentation.py", "test_long_run.py", "test_cloud.py")
+ALONE = ("test_configs.py", "test_documentation.py", "test_download.py", "test_long_run.py", "test_cloud.py")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for its marks

@@ -189,7 +189,7 @@ class Place:
             "url_template": server.template if server else "http://127.0.0.1:9/{id}.mp4",
             "sleep_seconds": [0, 0],
             "backoff_seconds": 0,
-            "timeout_seconds": 1,
+            "timeout_seconds": 0.3,
             "duration_tolerance": [0.05, 0.2],
             "stop_after_blocks": 1000,
             "stop_after_failures": 1000,
