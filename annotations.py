@@ -6,30 +6,21 @@ network learns from. A level is the depth under the taxonomy's root: 0 is the co
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import command_line
 import config
 import utils
+from segments import BACKGROUND_NAME, Segment, check_name, read_seconds, read_segment
 from utils import LOGGER
 
-BACKGROUND = "background"
 LEAF_LEVEL = 3
 # kinds of oddity that real files hold, each as the warning calls it
 BEYOND, BEFORE = "end beyond their video's end (clipped in labels)", "begin before 0 (clipped in labels)"
 EMPTY, TWICE, TEXT = "have no length (not in labels)", "are given twice", "have their numbers written as text"
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """An annotated action, in seconds, exactly as the file has it."""
-
-    start: float
-    end: float
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +132,7 @@ class Annotations:
                 f"{self.source}: expected a class with at least {min_examples} training segments (data.min_examples), "
                 f"received {len(counts)} classes, the largest with {max(counts.values(), default=0)}"
             )
-        return (BACKGROUND, *kept)
+        return (BACKGROUND_NAME, *kept)
 
 
 def load(path: Path) -> Annotations:
@@ -220,34 +211,6 @@ def _read_annotation(annotation: object, place: str, oddities: Counter[str]) -> 
     return segment
 
 
-def read_seconds(value: object) -> float:
-    """A finite number of seconds, or one written as text. Raises ValueError for anything else."""
-    try:
-        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"expected a finite number of seconds, received {value!r:.80}")
-    return number
-
-
-def read_segment(start: object, end: object, label: str) -> Segment:
-    """A segment with its values checked. Raises ValueError that says what was expected and received."""
-    segment = Segment(read_seconds(start), read_seconds(end), check_name(label))
-    if segment.start > segment.end:
-        raise ValueError(f"expected a segment that ends after it begins, received {segment.start} to {segment.end}")
-    return segment
-
-
-def check_name(label: str) -> str:
-    """Return a label if it can name a class; raise ValueError otherwise."""
-    if not label.strip() or not label.isprintable():
-        raise ValueError(f"expected a label of printable characters, received {label!r:.80}")
-    if label.casefold() == BACKGROUND:
-        raise ValueError(f"label {label!r}: reserved for time without a segment; leave these segments out")
-    return label
-
-
 def _read_taxonomy(entries: list) -> tuple[Node, ...]:
     """The nodes of a taxonomy, which must be one tree in which a name occurs once a level."""
     nodes: dict[int, Node] = {}
@@ -302,7 +265,7 @@ def summary(annotated: Annotations, level: int = LEAF_LEVEL) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = config.make_parser(
+    parser = command_line.make_parser(
         "Check an annotation file in ActivityNet's JSON layout and summarise it, or make one from a CSV file.\n\n"
         "The CSV has a header and a row for each segment: video,start,end,label[,subset][,duration][,url], times in\n"
         "seconds. A row with start, end and label left empty is a video without segments.\n"
@@ -317,20 +280,20 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def run() -> None:
-        settings = config.from_arguments(arguments)
+        settings = command_line.from_arguments(arguments)
         path, level = arguments.file or settings.paths.json_data_path, arguments.taxonomy_level
         if path.suffix.lower() == ".csv":
-            import annotations_csv
+            from annotation_formats import tables
 
             if arguments.output is None:
                 raise ValueError(f"{path}: --output FILE.json says where the annotations made of a CSV file go")
-            annotations_csv.convert(path, arguments.output, arguments.videos)
+            tables.convert(path, arguments.output, arguments.videos)
             path = arguments.output
         elif arguments.output or arguments.videos:
             raise ValueError(f"{path}: --output and --videos belong to a CSV file (a name that ends in .csv)")
         print(summary(load(path), settings.data.taxonomy_level if level is None else level))
 
-    return utils.run_script(run, arguments.verbosity)
+    return command_line.run_script(run, arguments.verbosity)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Defaults stand in config.yml and nowhere else. This file knows types, limits and
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import os
 from pathlib import Path
@@ -14,12 +13,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from config_layers import parse_assignment, read_layer
-
 SUBSETS = ("training", "validation", "testing")
 Subset = Literal["training", "validation", "testing"]
 DEFAULTS_FILE = Path(__file__).with_name("config.yml")
-LEVELS = ("debug", "info", "warning", "error")
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 CountOrNone = Annotated[int, Field(ge=0, strict=True)]
@@ -227,6 +223,57 @@ class Config(Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key given twice (one would be lost) and anchors (they can explode)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node:
+        if self.check_event(yaml.AliasEvent):
+            where = self.peek_event().start_mark
+            raise yaml.constructor.ConstructorError(None, None, "anchors are not used here", where)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", node.value[position][0].start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def read_layer(path: Path) -> dict[str, dict]:
+    """The sections of a YAML file, by name. Raises ValueError that names the file and what is wrong with it."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected a YAML file of settings, received a folder, pipe or device")
+    try:
+        layer = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)  # noqa: S506 (a safe loader)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; -c names a YAML file of settings such as config.yml") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not a YAML file of settings: {' '.join(str(error).split())}") from None
+    if layer is None:
+        return {}
+    if not isinstance(layer, dict) or not all(isinstance(section, dict) for section in layer.values()):
+        raise ValueError(
+            f"{path}: expected sections such as `train:` with indented `key: value` lines, received {layer!r:.80}"
+        )
+    return layer
+
+
+def parse_assignment(text: str) -> dict[str, dict]:
+    """`section.key=value`, as `--set` takes it, as a layer. Raises ValueError that names the text."""
+    name, equals, value = text.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and section and key):
+        raise ValueError(f"--set {text}: expected section.key=value, for example --set train.max_steps=500")
+    try:
+        return {section: {key: yaml.load(value, Loader=_Loader)}}  # noqa: S506 (a safe loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        cause = " ".join(str(error).split())
+        raise ValueError(f"--set {text:.200}: {value!r:.80} is not a YAML value: {cause}") from None
+
+
 def load(config_file: Path | None = None, assignments: list[str] | tuple[str, ...] = ()) -> Config:
     """Settings of config.yml, overlaid by those of `config_file`, overlaid by `section.key=value` assignments.
 
@@ -284,19 +331,3 @@ def differences(one: Config, other: Config, sections: tuple[str, ...]) -> list[s
         for key, value in getattr(other, section)
         if getattr(getattr(one, section), key) != value
     ]
-
-
-def make_parser(description: str) -> argparse.ArgumentParser:
-    """A command line with the options that every script has: `-c FILE`, `--set section.key=value`, `-v LEVEL`."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=110)
-    )
-    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings that differ from config.yml")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="repeatable")
-    parser.add_argument("-v", "--verbosity", choices=LEVELS, default="info", metavar="LEVEL", help="|".join(LEVELS))
-    return parser
-
-
-def from_arguments(arguments: argparse.Namespace) -> Config:
-    """The settings that a parsed command line asks for."""
-    return load(arguments.config, arguments.set)

@@ -19,11 +19,11 @@ import numpy as np
 
 import segments
 from annotations import Video
-from feature_records import VideoFeatures, feature_file, read_features
-from learning.augmentation import Augmentation, disturbed, moved_rows
-from learning.feature_cache import PreparedVideo, cache_key, cached
-from learning.window_order import EpochOrder
-from preparation import Preparation, prepare_features, shot_cuts
+from features.augmentation import Augmentation, disturbed, moved_rows
+from features.cache import PreparedVideo, cache_key, cached
+from features.preparation import Preparation, prepare_features, shot_cuts
+from features.records import VideoFeatures, feature_file, read_features
+from features.window_order import EpochOrder
 from utils import LOGGER
 
 if TYPE_CHECKING:
@@ -291,6 +291,6 @@ def _shows_action(labels: np.ndarray, windows: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    import feature_import
+    from features import arrays
 
-    raise SystemExit(feature_import.main())
+    raise SystemExit(arrays.main())

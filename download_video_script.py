@@ -13,8 +13,9 @@ from collections import Counter
 from pathlib import Path
 
 from annotations import Annotations, Video
-from config import SUBSETS, Config, DownloadSettings, from_arguments, make_parser
-from download import annotation_file, summary
+from command_line import from_arguments, make_parser, run_script
+from config import SUBSETS, Config, DownloadSettings
+from download import selection, summary
 from download.attempt import Task
 from download.crew import Crew, Pace
 from download.failures import BY_HAND
@@ -23,7 +24,7 @@ from download.manifest import Manifest, locked
 from download.meter import Meter
 from download.selection import Wanted, address_of, choose, read_ids
 from download.terminal import Display
-from utils import LOGGER, run_script
+from utils import LOGGER
 
 _PARTIAL = ".partial"  # on the disk of the videos, so that a rename puts a whole one in its place
 
@@ -37,7 +38,7 @@ def run(config: Config, wanted: Wanted, dry_run: bool = False, retry_permanent: 
     Raises: ValueError for what the user can mend.
     """
     root, settings = config.paths.videos_folder, config.download
-    data = annotation_file.get(config.paths.json_data_path, settings.annotations_url)
+    data = selection.get(config.paths.json_data_path, settings.annotations_url)
     if dry_run:
         return _show(data, wanted, Manifest(root), summary.Folder(root, SUBSETS))
     with locked(root):

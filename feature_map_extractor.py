@@ -11,12 +11,13 @@ import contextlib
 import hashlib
 from pathlib import Path
 
+import command_line
 import config
 import utils
 from extraction.claims import Claims
 from extraction.lanes import Outcome, available_cores, extract, make_plan
 from extraction.runtime import open_extractor
-from feature_records import feature_file
+from features.records import feature_file
 
 
 def video_files(folder: Path, subset: str) -> list[Path]:
@@ -118,7 +119,7 @@ def _workers(text: str) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = config.make_parser("Extract CNN features of every skip_frames-th frame of the videos.")
+    parser = command_line.make_parser("Extract CNN features of every skip_frames-th frame of the videos.")
     parser.add_argument("subset", nargs="*", help=f"of {', '.join(config.SUBSETS)}; training when none is given")
     parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only the I-th of N parts")
     where = parser.add_mutually_exclusive_group()
@@ -131,10 +132,10 @@ def main(argv: list[str] | None = None) -> int:
     subsets = list(dict.fromkeys(arguments.subset)) or ["training"]
 
     def chosen() -> int:
-        settings = config.from_arguments(arguments)
+        settings = command_line.from_arguments(arguments)
         return run(settings, subsets, arguments.shard, arguments.scheduler, arguments.local_cluster)
 
-    return utils.run_script(chosen, arguments.verbosity)
+    return command_line.run_script(chosen, arguments.verbosity)
 
 
 if __name__ == "__main__":

@@ -17,16 +17,19 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import config
+import command_line
 import predictions_json
-import report
 import utils
 from localization.inputs import Source, collect
 from localization.live import run_live
 from localization.offline import localize_all
 from localization.results import MIN_SCORE, TOP, Localization, Segment, heading, plural, table
-from localization.trained import LoadedModel, Run, find_run, load
+from localization.trained import LoadedModel, load
 from localization.writers import write_csv, write_srt, write_vtt
+from report_page.content import MOST_WITH_PICTURES, PageContent, VideoView
+from report_page.rendering import write_page
+from report_page.thumbnails import make_thumbnails
+from run_folder import Run, find_run
 
 MOST_POINTS = 1500  # of a score curve on the page: about as many as it has pixels
 
@@ -66,7 +69,7 @@ def run(given: list[str], chosen_run: Run, output: Path, min_score: float, top: 
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
     results: dict[str, list[dict]] = {}
-    views: list[report.VideoView] = []
+    views: list[VideoView] = []
     shown = 0
     try:
         for source, found in _with_progress(sources, load(chosen_run)) if sources else ():
@@ -76,7 +79,7 @@ def run(given: list[str], chosen_run: Run, output: Path, min_score: float, top: 
                 continue
             chosen = found.highlights(min_score)
             _write_video(output, found, chosen)
-            views.append(_view(found, pictures=len(views) < report.MOST_WITH_PICTURES))
+            views.append(_view(found, pictures=len(views) < MOST_WITH_PICTURES))
             results[source.id] = [_as_result(segment) for segment in found]
             shown += len(chosen)
             tqdm.write(_shown(found, min_score, top))
@@ -125,10 +128,10 @@ def _write_video(output: Path, found: Localization, chosen: list[Segment]) -> No
     write_vtt(output / f"{found.id}.vtt", chosen)
 
 
-def _write_page(output: Path, run: Run, views: list[report.VideoView], min_score: float) -> None:
+def _write_page(output: Path, run: Run, views: list[VideoView], min_score: float) -> None:
     title = f"Actions in {views[0].id}" if len(views) == 1 else f"Actions in {len(views)} videos"
     sentence, caution = run.describe()
-    content = report.PageContent(
+    content = PageContent(
         title=title,
         model=f"The model {sentence}",
         videos=tuple(views),
@@ -138,23 +141,23 @@ def _write_page(output: Path, run: Run, views: list[report.VideoView], min_score
         threshold=min_score,
         notes=(caution,) if caution else (),
     )
-    report.write_page(output / "index.html", content)
+    write_page(output / "index.html", content)
 
 
-def _view(found: Localization, pictures: bool) -> report.VideoView:
+def _view(found: Localization, pictures: bool) -> VideoView:
     """A video as the page shows it: one segment an action, and the score curves of their labels."""
     chosen = sorted(found.highlights(min_score=0), key=lambda segment: -segment.score)
     labels = {segment.label for segment in chosen}
     thumbnails = ()
     if pictures:
         try:
-            thumbnails = report.make_thumbnails(found.file)
+            thumbnails = make_thumbnails(found.file)
         except ValueError as error:
             utils.LOGGER.warning("no thumbnails: %s", error)
     # the highest score of each stretch that becomes one point
     first = np.unique(np.linspace(0, len(found.times), MOST_POINTS, endpoint=False).astype(np.int64))
     peaks = np.maximum.reduceat(found.probabilities, first, axis=0)
-    return report.VideoView(
+    return VideoView(
         id=found.id,
         duration=found.duration,
         file=found.file,
@@ -187,7 +190,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--live", metavar="SOURCE", help="number of a camera, address of a stream, or a file: print actions as they end"
     )
-    parser.add_argument("-v", "--verbosity", choices=config.LEVELS, default="info", metavar="LEVEL")
+    parser.add_argument("-v", "--verbosity", choices=command_line.LEVELS, default="info", metavar="LEVEL")
     arguments = parser.parse_args(argv)
     if bool(arguments.video) == (arguments.live is not None):
         parser.error("expected videos, or --live SOURCE")
@@ -202,7 +205,7 @@ def main(argv: list[str] | None = None) -> int:
             return run_live(arguments.live, found, arguments.output, arguments.min_score)
         return run(arguments.video, found, arguments.output, arguments.min_score, arguments.top)
 
-    return utils.run_script(chosen, arguments.verbosity)
+    return command_line.run_script(chosen, arguments.verbosity)
 
 
 if __name__ == "__main__":

@@ -7,27 +7,35 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 import annotations
 import config
-import detection_metrics
-import evaluation_options
 import utils
-from annotations import Annotations, Segment
+from annotations import Annotations
+from evaluation import errors, options, segmentation
+from evaluation.detection import (
+    Classification,
+    Detection,
+    Proposals,
+    average_precision,
+    average_recall,
+    classification,
+)
+from evaluation.predictions import Results, UnknownLabelError, columns, load_predictions
+from segments import Segment
 
 THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 PROTOCOLS = ("activitynet", "opentad")
 SAME_SECONDS = 1e-3  # what OpenTAD takes for one annotation given twice
 SHOWN_RECALLS = (1, 5, 10, 50, 100)
 MOST_CLASSES_SHOWN = 20
-
-# video id -> [{"label": …, "score": …, "segment": [start, end]}]
-Results = Mapping[str, list[dict]]
+# `metrics.py errors …` and `metrics.py frames …`
+OTHER_MEASURES = {"errors": errors, "frames": segmentation}
 
 
 @dataclass(frozen=True)
@@ -50,19 +58,15 @@ class Protocol:
             raise ValueError(f"tIoU thresholds: expected rising numbers from 0 to 1, received {self.thresholds}")
 
 
-class UnknownLabelError(ValueError):
-    """A prediction of a label that is not among the classes."""
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """Everything that is measured of one subset; shares are 0 to 1."""
 
     subset: str
     protocol: Protocol
-    detection: detection_metrics.Detection
-    proposals: detection_metrics.Proposals
-    classification: detection_metrics.Classification
+    detection: Detection
+    proposals: Proposals
+    classification: Classification
     videos: dict[str, int]  # annotated = predicted + missing
     predictions: int
     ignored: int  # predictions of unknown labels
@@ -76,45 +80,9 @@ class Evaluation:
         return self.detection.average_mAP
 
 
-def load_predictions(path: Path) -> dict[str, list[dict]]:
-    """The `results` of a prediction file. Raises ValueError with the file, the place, and what was expected there."""
-    value = utils.read_json(path)
-    results = value.get("results") if isinstance(value, dict) else None
-    if not isinstance(results, dict):
-        raise ValueError(f"{path}: expected an object with results: {{video id: [{{label, score, segment}}]}}")
-    try:
-        list(_entries(results))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return results
-
-
-def _entries(results: Results) -> Iterator[tuple[str, int, str, float, float, float]]:
-    """Each prediction as (video, number in the video, label, score, start, end), checked."""
-    for video, entries in results.items():
-        if not isinstance(entries, list):
-            raise ValueError(f"results.{video}: expected a list of predictions, received {entries!r:.80}")
-        for number, entry in enumerate(entries):
-            try:
-                label, score, (start, end) = entry["label"], entry["score"], entry["segment"]
-                usable = type(label) is str and start <= end and all(map(_is_number, (score, start, end)))
-            except (KeyError, TypeError, ValueError, OverflowError):
-                usable = False
-            if not usable:
-                raise ValueError(
-                    f'results.{video}[{number}]: expected {{"label": text, "score": number, "segment": [start, end]}} '
-                    f"with finite numbers and start <= end, received {entry!r:.160}"
-                )
-            yield video, number, label, score, start, end
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def evaluate_detection(
     ground_truth: Mapping[str, Iterable[Segment]], results: Results, thresholds: Iterable[float] = THRESHOLDS
-) -> detection_metrics.Detection:
+) -> Detection:
     """Average precision of predictions, as ActivityNet's evaluation defines it.
 
     Args:
@@ -128,59 +96,7 @@ def evaluate_detection(
     """
     thresholds = np.array(Protocol(thresholds=tuple(thresholds)).thresholds)
     truth, predicted, classes, _ = columns(ground_truth, results, {}, "ground truth")
-    return detection_metrics.average_precision(truth, predicted, classes, thresholds)
-
-
-def columns(
-    ground_truth: Mapping[str, Iterable[Segment]],
-    results: Results,
-    class_of: Mapping[str, str],
-    source: str,
-    ignore_unknown: bool = False,
-) -> tuple[detection_metrics.Instances, detection_metrics.Instances, tuple[str, ...], int]:
-    """Truth and predictions in columns, as `detection_metrics` takes them.
-
-    Args:
-      ground_truth: video id -> its annotated segments; their labels are the classes.
-      results: see `Results`.
-      class_of: label -> class, of labels that predictions may name instead of a class.
-      source: what the ground truth is called in messages.
-      ignore_unknown: leave out predictions of other labels instead of raising UnknownLabelError.
-
-    Returns:
-      Truth; predictions, best first (ties in file order); the K class names; the number of predictions left out.
-
-    Raises:
-      ValueError: no annotated segment, or a prediction that cannot be read.
-      UnknownLabelError: see `ignore_unknown`.
-    """
-    classes = tuple(sorted({segment.label for some in ground_truth.values() for segment in some}))
-    if not classes:
-        raise ValueError(f"{source}: no annotated segments to compare predictions with")
-    index = {name: number for number, name in enumerate(classes)}
-    # a class wins over a label of the same name
-    index = {label: index[name] for label, name in class_of.items() if name in index} | index
-    videos = {name: number for number, name in enumerate(dict.fromkeys([*ground_truth, *results]))}
-    truths = [(videos[name], index[s.label], s.start, s.end) for name, some in ground_truth.items() for s in some]
-    rows, scores, ignored = [], [], 0
-    for video, number, label, score, start, end in _entries(results):
-        if label in index:
-            rows.append((videos[video], index[label], start, end))
-            scores.append(score)
-        elif ignore_unknown:
-            ignored += 1
-        else:
-            raise UnknownLabelError(
-                f"results.{video}[{number}].label: {label!r} is none of the {len(classes)} classes that "
-                "the ground truth has in this subset; --ignore-unknown-labels leaves such predictions out"
-            )
-    best_first = np.argsort(-np.array(scores, np.float64), kind="stable")
-
-    def instances(values: list, order: np.ndarray | slice) -> detection_metrics.Instances:
-        table = np.array(values, np.float64).reshape(-1, 4)[order]
-        return detection_metrics.Instances(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:])
-
-    return instances(truths, slice(None)), instances(rows, best_first), classes, ignored
+    return average_precision(truth, predicted, classes, thresholds)
 
 
 def evaluate(
@@ -218,9 +134,9 @@ def evaluate(
     levels = np.array(protocol.thresholds)
     return Evaluation(
         subset, protocol,
-        detection_metrics.average_precision(true, predicted, classes, levels),
-        detection_metrics.average_recall(true, predicted, levels),
-        detection_metrics.classification(true, predicted, len(classes)),
+        average_precision(true, predicted, classes, levels),
+        average_recall(true, predicted, levels),
+        classification(true, predicted, len(classes)),
         {"annotated": len(videos), "predicted": present, "missing": len(videos) - present},
         len(predicted.videos), ignored,
     )  # fmt: skip
@@ -320,21 +236,26 @@ def parse_thresholds(text: str) -> tuple[float, ...]:
 
 def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     """Evaluate what the command line names, else what the settings do; write the JSON and print the table."""
-    subset, path = settings.predict.subset, evaluation_options.predictions_file(settings, arguments)
+    subset, path = settings.predict.subset, options.predictions_file(settings, arguments)
     results = load_predictions(path)
-    annotated = annotations.load(evaluation_options.ground_truth_file(settings, arguments))
+    annotated = annotations.load(options.ground_truth_file(settings, arguments))
     level, protocol = settings.data.taxonomy_level, Protocol(arguments.protocol, arguments.tiou)
     try:
         scored = evaluate(annotated, results, subset, level, protocol, arguments.ignore_unknown_labels)
     except UnknownLabelError as error:
         raise ValueError(f"{path}: {error}") from None
     print(table(scored, arguments.verbosity == "debug"))
-    evaluation_options.write(to_json(scored), "metrics", settings, arguments)
+    options.write(to_json(scored), "metrics", settings, arguments)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = evaluation_options.make_parser(
-        "Evaluate predictions in ActivityNet's JSON layout: detection mAP, AR@AN of proposals, video classification.",
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in OTHER_MEASURES:
+        return OTHER_MEASURES[argv[0]].main(argv[1:])
+    parser = options.make_parser(
+        "Evaluate predictions in ActivityNet's JSON layout: mAP, AR@AN of proposals, video classification.\n\n"
+        "metrics.py errors  what kinds of errors there are, and which segments are missed (DETAD)\n"
+        "metrics.py frames  frame accuracy, edit score and F1@{10,25,50}; each with --help of its own",
         "metrics",
     )
     add = parser.add_argument
@@ -343,7 +264,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--protocol", choices=PROTOCOLS, default="activitynet",
         help="opentad leaves out annotations without length or given twice")  # fmt: skip
     add("--ignore-unknown-labels", action="store_true", help="leave out predictions of classes the subset lacks")
-    return evaluation_options.run_script(parser, argv, run)
+    return options.run_script(parser, argv, run)
 
 
 if __name__ == "__main__":

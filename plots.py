@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import annotations
+import command_line
 import config
+import run_folder
 import utils
 import video_input
 from annotations import Video
@@ -24,14 +26,14 @@ CURVES = {"train_loss": ("loss", "loss_eval", "loss"),
 STRIP_FRAMES, STRIP_SIZE = 12, (120, 160)  # pictures in a film strip; their height and width in pixels
 
 
-def plot_training(run_folder: Path, output: Path) -> list[Path]:
-    """Draw each curve of CURVES from `run_folder`/metrics.jsonl into a PNG in `output`; return the files."""
+def plot_training(folder: Path, output: Path) -> list[Path]:
+    """Draw each curve of CURVES from `folder`/metrics.jsonl into a PNG in `output`; return the files."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    source = run_folder / "metrics.jsonl"
+    source = folder / run_folder.LOG
     records = utils.read_jsonl(source)
     if not records:
         raise ValueError(f"{source}: expected the values of a training, received none: run `python trainer.py` first")
@@ -64,7 +66,7 @@ def plot_timeline(settings: config.Config, video_id: str, output: Path, min_scor
     if video_id not in annotated.videos:
         raise ValueError(f"{settings.paths.json_data_path}: holds no video {video_id!r}")
     video = annotated.videos[video_id]
-    source = settings.paths.model_dir / f"predictions_{video.subset}.json"
+    source = run_folder.predictions_file(settings.paths.model_dir, video.subset)
     results = utils.read_json(source)["results"].get(video_id, [])
     truth = [(segment.label, segment.start, segment.end, None) for segment in video.labelled_segments()]
     found = _best([(item["label"], *item["segment"], item["score"]) for item in results if item["score"] >= min_score])
@@ -118,7 +120,7 @@ def _film_strip(path: Path) -> np.ndarray:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = config.make_parser("Draw the curves of a training, or the timeline of a video.")
+    parser = command_line.make_parser("Draw the curves of a training, or the timeline of a video.")
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("training", help="loss and mean precision by step")
     training.add_argument("run", type=Path, help="run folder, such as runs/demo")
@@ -133,11 +135,11 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "training":
             made = plot_training(arguments.run, arguments.output)
         else:
-            settings = config.from_arguments(arguments)
+            settings = command_line.from_arguments(arguments)
             made = [plot_timeline(settings, arguments.video, arguments.output, arguments.min_score)]
         print("drawn:", ", ".join(str(path) for path in made))
 
-    return utils.run_script(run, arguments.verbosity)
+    return command_line.run_script(run, arguments.verbosity)
 
 
 if __name__ == "__main__":

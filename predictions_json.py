@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 import annotations
+import command_line
 import config
 import data
-import decoding
-import preparation
+import run_folder
 import utils
-from feature_records import SPEC_FILE, check_spec, require_spec
+from features import preparation
+from features.records import SPEC_FILE, check_spec, require_spec
+from prediction import decoding
 
 # windows float32 [B, T, D'] and mask bool [B, T] -> probabilities float32 [B, T, K]
 Classify = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -111,9 +113,9 @@ def write_subset(settings: config.Config, version: str, store: data.FeatureStore
     chosen, folder = settings.predict, settings.paths.model_dir
     scores = frame_scores(store, model.classify, settings.data.max_frames, chosen.window_stride)
     results = predict(store, scores, model, chosen)
-    path = predictions_path(settings)
+    path = run_folder.predictions_file(folder, chosen.subset)
     write_predictions(path, version, results)
-    scores_path = folder / f"scores_{chosen.subset}.npz"
+    scores_path = run_folder.scores_file(folder, chosen.subset)
     if chosen.save_scores:
         write_scores(scores_path, store, scores, model.classes, chosen)
     else:
@@ -149,10 +151,6 @@ def write_predictions(path: Path, version: str, results: dict[str, list[dict]]) 
     utils.write_json(path, {"version": version, "external_data": external, "results": results})
 
 
-def predictions_path(settings: config.Config) -> Path:
-    return settings.paths.model_dir / f"predictions_{settings.predict.subset}.json"
-
-
 def check_settings(settings: config.Config, run_config: Path) -> None:
     """Raise ValueError unless `settings` agree with those that a run was trained with, in what its model depends on."""
     differing = [
@@ -163,15 +161,13 @@ def check_settings(settings: config.Config, run_config: Path) -> None:
         raise ValueError(f"{run_config}: trained with other settings: {'; '.join(differing)}. Use -c {run_config}")
 
 
-def load_trained(run_folder: Path) -> TrainedModel:
+def load_trained(folder: Path) -> TrainedModel:
     """Load the model that trainer.py exported. Raises ValueError that names what is missing and the command to run."""
     import tensorflow as tf
 
-    from learning.saved_model import load_saved_model
-
-    description = run_folder / "model.json"
-    if not description.is_file() or not (run_folder / "saved_model").is_dir():
-        raise ValueError(f"{run_folder}: holds no trained model: run `python trainer.py` with the same settings first")
+    description = folder / run_folder.DESCRIPTION
+    if not description.is_file() or not (folder / run_folder.SAVED_MODEL).is_dir():
+        raise ValueError(f"{folder}: holds no trained model: run `python trainer.py` with the same settings first")
     value = utils.read_json(description)
     try:
         prepared = preparation.preparation_from_json(value["preparation"])
@@ -179,7 +175,7 @@ def load_trained(run_folder: Path) -> TrainedModel:
         segment_seconds = np.asarray(value["segment_seconds"], np.float64).reshape(len(classes), -1)
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{description}: expected what trainer.py writes; train again") from None
-    loaded = load_saved_model(run_folder / "saved_model")
+    loaded = run_folder.load_saved_model(folder / run_folder.SAVED_MODEL)
     serve = loaded.signatures["serving_default"]
 
     def classify(features: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -195,7 +191,7 @@ def run(settings: config.Config) -> int:
     paths, subset = settings.paths, settings.predict.subset
     utils.start_tensorflow()
     model = load_trained(paths.model_dir)
-    check_settings(settings, paths.model_dir / "config.yml")
+    check_settings(settings, paths.model_dir / run_folder.CONFIG)
     spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
     check_spec(spec, model.feature_spec, paths.feature_map_folder / SPEC_FILE, "the trained model")
     annotated = annotations.load(paths.json_data_path)
@@ -205,29 +201,14 @@ def run(settings: config.Config) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = config.make_parser("Predict segments with a trained model and write them in ActivityNet's JSON layout.")
+    parser = command_line.make_parser(
+        "Predict segments with a trained model and write them in ActivityNet's JSON layout."
+    )
     parser.add_argument("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
-    parser.add_argument("--tune", action="store_true", help="choose the settings of section predict on folds of the "
-                        "training subset and write them to tuned.yml in paths.model_dir")  # fmt: skip
-    parser.add_argument("--folds", type=int, default=4, metavar="N", help="with --tune (default: 4)")
-    parser.add_argument("--group-by", choices=("video", "shot"), default="video", help="with --tune: what a fold keeps "
-                        "together; shot where the same clips recur in several videos (default: video)")  # fmt: skip
     arguments = parser.parse_args(argv)
     if arguments.subset:
         arguments.set.append(f"predict.subset={arguments.subset}")
-
-    def chosen_run() -> int:
-        settings = config.from_arguments(arguments)
-        if not arguments.tune:
-            return run(settings)
-        if arguments.folds < 2:
-            raise ValueError(f"--folds: expected at least 2, received {arguments.folds}")
-        # it trains, and training predicts: imported where it is needed
-        import tuning
-
-        return tuning.run(settings, arguments.folds, arguments.group_by)
-
-    return utils.run_script(chosen_run, arguments.verbosity)
+    return command_line.run_script(lambda: run(command_line.from_arguments(arguments)), arguments.verbosity)
 
 
 if __name__ == "__main__":

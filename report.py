@@ -8,61 +8,25 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 import annotations
+import command_line
 import config
-import error_analysis
 import metrics
+import run_folder
 import utils
 from annotations import Annotations, Video
-from report_page import matching
-from report_page.rendering import render
-from report_page.scores import ScoreFile
+from evaluation import errors, matching, predictions
+from prediction.score_file import ScoreFile
+from report_page.content import MOST_WITH_PICTURES, PageContent, VideoView
+from report_page.rendering import write_page
 from report_page.thumbnails import make_thumbnails
 
-# pictures of 12 moments take 30 to 50 kB a video: more videos than these would make a page that opens slowly
-MOST_WITH_PICTURES = 60
 MOST_NAMED = 12  # classes in the sentence on the model
-
-
-@dataclass(frozen=True)
-class VideoView:
-    """One video of the page; times in seconds."""
-
-    id: str
-    duration: float
-    file: Path | None  # None: there is no file, the page shows the rest
-    truth: tuple[tuple[str, float, float], ...] | None  # (label, start, end); None: nobody annotated it
-    predictions: tuple[tuple[str, float, float, float], ...]  # (label, start, end, score), best first
-    times: np.ndarray | None  # [P]
-    curves: dict[str, np.ndarray] | None  # label -> [P] scores, 0 to 1
-    thumbnails: tuple[tuple[float, str], ...]  # (time, data: URI)
-
-
-@dataclass(frozen=True)
-class PageContent:
-    """What a page shows; what is None has no section."""
-
-    title: str
-    model: str  # one or two sentences: which model, its training data, its classes
-    videos: tuple[VideoView, ...]
-    evaluation: dict | None  # of metrics.to_json
-    errors: dict | None  # of error_analysis.analyse
-    training: list[dict] | None  # records of metrics.jsonl
-    threshold: float | None = None  # score from which segments are shown at first; None: where F1 is highest, or 0.2
-    notes: tuple[str, ...] = ()  # what a reader must know of this page
-
-
-def write_page(path: Path, content: PageContent) -> Path:
-    """Write the page; the video files are linked relative to its folder, so that both can move together."""
-    path = Path(path)
-    utils.write_text(path, render(content, path.parent))
-    return path
 
 
 def load_content(settings: config.Config) -> PageContent:
@@ -72,10 +36,10 @@ def load_content(settings: config.Config) -> PageContent:
     with the file and what is wrong with it.
     """
     folder, subset, level = settings.paths.model_dir, settings.predict.subset, settings.data.taxonomy_level
-    path = folder / f"predictions_{subset}.json"
+    path = run_folder.predictions_file(folder, subset)
     if not path.is_file():
         raise ValueError(f"{path}: no such file: run `python predictions_json.py --subset {subset}` first")
-    results = metrics.load_predictions(path)
+    results = predictions.load_predictions(path)
     annotated = annotations.load(settings.paths.json_data_path)
     videos, class_of = annotated.subset(subset), annotated.class_of(level)
     if not videos:
@@ -84,12 +48,12 @@ def load_content(settings: config.Config) -> PageContent:
     labelled = any(video.segments for video in videos)
     views = [_view(video, results.get(video.id, []), class_of, files, labelled) for video in videos]
     notes = _notes(views, results, settings.paths.videos_folder / subset)
-    views, told = _with_scores(views, folder / f"scores_{subset}.npz", class_of)
+    views, told = _with_scores(views, run_folder.scores_file(folder, subset), class_of)
     views, told_too = _with_pictures(views)
-    evaluation = errors = None
+    evaluation = error_kinds = None
     if labelled:
         evaluation = metrics.to_json(metrics.evaluate(annotated, results, subset, level, ignore_unknown_labels=True))
-        errors = error_analysis.analyse(annotated, results, subset, level)
+        error_kinds = errors.analyse(annotated, results, subset, level)
         if evaluation["ignored_predictions"]:
             ignored = f"{evaluation['ignored_predictions']:,} predictions of classes that this subset does not have"
             notes.append(f"{ignored} are left out of the figures.")
@@ -98,8 +62,8 @@ def load_content(settings: config.Config) -> PageContent:
         model=_describe_model(folder, annotated),
         videos=tuple(views),
         evaluation=evaluation,
-        errors=errors,
-        training=utils.read_jsonl(folder / "metrics.jsonl") or None,
+        errors=error_kinds,
+        training=utils.read_jsonl(folder / run_folder.LOG) or None,
         notes=(*notes, *told, *told_too),
     )
 
@@ -200,7 +164,7 @@ def _describe_model(folder: Path, annotated: Annotations) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = config.make_parser("Make one HTML page of a run: figures, charts, and each video with its segments.")
+    parser = command_line.make_parser("Make one HTML page of a run: figures, charts, and each video with its segments.")
     parser.add_argument("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
     parser.add_argument("--output", type=Path, metavar="FILE", help="else report.html in paths.model_dir")
     arguments = parser.parse_args(argv)
@@ -208,14 +172,14 @@ def main(argv: list[str] | None = None) -> int:
         arguments.set.append(f"predict.subset={arguments.subset}")
 
     def run() -> None:
-        settings = config.from_arguments(arguments)
+        settings = command_line.from_arguments(arguments)
         content = load_content(settings)
-        path = write_page(arguments.output or settings.paths.model_dir / "report.html", content)
+        path = write_page(arguments.output or settings.paths.model_dir / run_folder.PAGE, content)
         for note in content.notes:
             print(note)
         print(f"{len(content.videos)} videos, {path.stat().st_size / 1e6:.1f} MB -> {path}")
 
-    return utils.run_script(run, arguments.verbosity)
+    return command_line.run_script(run, arguments.verbosity)
 
 
 if __name__ == "__main__":

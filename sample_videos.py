@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import config
+import command_line
 import utils
 from sample.timeline import FPS, HEIGHT, TAXONOMY, WIDTH, Timeline, plan_timeline
 
@@ -167,7 +167,7 @@ def _database_entry(plan: _Plan) -> dict:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = config.make_parser(
+    parser = command_line.make_parser(
         "Draw the sample data set: half an hour of video of a person who does 8 kinds of action."
     )
     parser.add_argument("--output", type=Path, help="folder (default: data/sample in paths.data_dir)")
@@ -176,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def run() -> None:
-        folder = arguments.output or config.from_arguments(arguments).paths.data_dir / "data/sample"
+        folder = arguments.output or command_line.from_arguments(arguments).paths.data_dir / "data/sample"
         path = draw_sample_set(folder, arguments.seed, workers=arguments.workers)
         database = utils.read_json(path)["database"].values()
         subsets = Counter(entry["subset"] for entry in database)
@@ -186,7 +186,7 @@ def main(argv: list[str] | None = None) -> int:
             f"{path}: {sum(len(entry['annotations']) for entry in database)} actions of {len(TAXONOMY)} classes"
         )
 
-    return utils.run_script(run, arguments.verbosity)
+    return command_line.run_script(run, arguments.verbosity)
 
 
 if __name__ == "__main__":

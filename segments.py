@@ -5,9 +5,14 @@ Symbols: T sampled frames, N and M segments. Times are seconds, float64. Every c
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-BACKGROUND = 0
+if TYPE_CHECKING:
+    import numpy as np
+
+BACKGROUND, BACKGROUND_NAME = 0, "background"  # the class of frames without an action, in numbers and in files
 # finer than any container's clock, coarser than the rounding of float64: a midpoint of 22.95 and 23.05 is 23 exactly
 DECIMALS = 6
 
@@ -23,6 +28,8 @@ def frame_boundaries(timestamps: np.ndarray, duration: float) -> np.ndarray:
       [T + 1] seconds: 0, the midpoints between neighbours, and the video's end. Frame i stands for
       `[boundaries[i], boundaries[i + 1])`.
     """
+    import numpy as np
+
     timestamps = np.asarray(timestamps, np.float64)
     if not len(timestamps):
         return np.zeros(1)
@@ -42,6 +49,8 @@ def frame_labels(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndarr
     Returns:
       [T] int32.
     """
+    import numpy as np
+
     timestamps = np.asarray(timestamps, np.float64)
     segments = np.asarray(segments, np.float64).reshape(-1, 2)
     labels = np.full(len(timestamps), BACKGROUND, np.int32)
@@ -55,6 +64,8 @@ def frame_labels(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndarr
 
 def label_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Runs of equal labels: the index of each run's first frame, one past its last, and its label; [N] int each."""
+    import numpy as np
+
     labels = np.asarray(labels)
     if not len(labels):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), labels
@@ -74,6 +85,8 @@ def labels_to_segments(labels: np.ndarray, boundaries: np.ndarray) -> tuple[np.n
     Returns:
       segments [N, 2] seconds and classes [N] int, in the order of time.
     """
+    import numpy as np
+
     first, past, classes = label_runs(labels)
     action = classes != BACKGROUND
     return np.stack([boundaries[first], boundaries[past]], axis=1)[action], classes[action]
@@ -89,6 +102,8 @@ def tiou(segments: np.ndarray, others: np.ndarray) -> np.ndarray:
     Returns:
       [..., N, M] float64; NaN where both have no length (0 / 0).
     """
+    import numpy as np
+
     segments, others = np.asarray(segments, np.float64), np.asarray(others, np.float64)
     segments = segments.reshape(*segments.shape[:-2], -1, 1, 2)
     others = others.reshape(*others.shape[:-2], 1, -1, 2)
@@ -97,3 +112,40 @@ def tiou(segments: np.ndarray, others: np.ndarray) -> np.ndarray:
     union = np.ptp(segments, axis=-1) + np.ptp(others, axis=-1) - intersection
     with np.errstate(invalid="ignore"):
         return intersection / union
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An annotated action, in seconds, exactly as the file has it."""
+
+    start: float
+    end: float
+    label: str
+
+
+def read_seconds(value: object) -> float:
+    """A finite number of seconds, or one written as text. Raises ValueError for anything else."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"expected a finite number of seconds, received {value!r:.80}")
+    return number
+
+
+def read_segment(start: object, end: object, label: str) -> Segment:
+    """A segment with its values checked. Raises ValueError that says what was expected and received."""
+    segment = Segment(read_seconds(start), read_seconds(end), check_name(label))
+    if segment.start > segment.end:
+        raise ValueError(f"expected a segment that ends after it begins, received {segment.start} to {segment.end}")
+    return segment
+
+
+def check_name(label: str) -> str:
+    """Return a label if it can name a class; raise ValueError otherwise."""
+    if not label.strip() or not label.isprintable():
+        raise ValueError(f"expected a label of printable characters, received {label!r:.80}")
+    if label.casefold() == BACKGROUND_NAME:
+        raise ValueError(f"label {label!r}: reserved for time without a segment; leave these segments out")
+    return label

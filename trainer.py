@@ -6,8 +6,6 @@ A run that was stopped goes on where it was: its step says which windows come ne
 from __future__ import annotations
 
 import contextlib
-import math
-import shutil
 import signal
 import time
 from functools import partial
@@ -16,21 +14,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import command_line
 import config
 import data
 import predictions_json
+import run_folder
 import utils
-from learning import evaluation
-from learning.profile import Profile
-from learning.run_data import RunData, class_weights, load_data
-from learning.stopping import StopRequested, StopSignals
-from training import Training
-from training_log import TrainingLog
+from training import evaluation, tuning
+from training.log import TrainingLog
+from training.profile import Profile
+from training.run_data import RunData, class_weights, last_step, load_data, training_batches
+from training.state import Training
+from training.stopping import StopRequested, StopSignals
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from learning.devices import Devices
+    from training.devices import Devices
 
 # settings of a run that may change when it is taken up again: they do not touch what was learnt so far
 RESUMABLE = (
@@ -38,39 +36,6 @@ RESUMABLE = (
     "data.cache", "train.num_epochs", "train.save_", "train.keep_", "train.log_", "train.eval_steps", "train.strategy",
     "train.steps_per_call", "train.histograms", "train.pictures",
 )  # fmt: skip
-# what a run writes, and `--fresh` deletes; the last few only where they are asked for
-RUN_FILES = ("config.yml", "model.json", "metrics.jsonl", "checkpoints", "saved_model")
-OPTIONAL_FILES = ("cache", "plugins", "model.onnx")
-
-
-def training_windows(store: data.FeatureStore, settings: config.Config) -> np.ndarray:
-    """The windows [W, 2] of an epoch, see `data.store_windows`."""
-    return data.store_windows(store.offsets, settings.data.max_frames, settings.data.window_stride)
-
-
-def training_batches(
-    store: data.FeatureStore, settings: config.Config, seen: int = 0, devices: Devices | None = None
-) -> tf.data.Dataset:
-    """Batches of training windows, of all epochs, from the one after `seen` windows on; see `data.input_fn`.
-
-    With `devices`, only the shares of the batches that this process' replicas learn from.
-    """
-    chosen = settings.data
-    replicas = (devices.replicas, devices.here) if devices else (1, range(1))
-    order = data.EpochOrder(
-        settings.train.seed, settings.train.num_epochs, chosen.shuffle, seen, chosen.background_share, *replicas
-    )
-    changes = data.Augmentation(chosen.jitter, chosen.time_scale, chosen.feature_noise, chosen.feature_shift)
-    # what changes nothing costs nothing
-    augmentation = changes if changes != data.Augmentation() else None
-    windows = training_windows(store, settings)
-    return data.input_fn(store, windows, chosen.max_frames, chosen.batch_size, order, augmentation)
-
-
-def last_step(store: data.FeatureStore, settings: config.Config) -> int:
-    """The number of steps until `train.max_steps`, or until `train.num_epochs` are through."""
-    windows = len(training_windows(store, settings)) * settings.train.num_epochs
-    return min(settings.train.max_steps, math.ceil(windows / settings.data.batch_size))
 
 
 def train(training: Training, run_data: RunData, settings: config.Config, log: TrainingLog, profile: Profile) -> int:
@@ -168,12 +133,12 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
     """
     started = time.monotonic()
     folder = settings.paths.model_dir
-    if not fresh and (folder / "config.yml").is_file():
-        check_resumable(settings, folder / "config.yml")
+    if not fresh and (folder / run_folder.CONFIG).is_file():
+        check_resumable(settings, folder / run_folder.CONFIG)
     elif resume:
         raise ValueError(f"{folder}: holds no run that --resume could go on with; leave it out to begin one")
     utils.start_tensorflow()
-    from learning.devices import Devices
+    from training.devices import Devices
 
     # before anything else of TensorFlow's, which could not be told of other hosts later
     devices = Devices(settings.train.strategy)
@@ -187,7 +152,7 @@ def _run_here(settings: config.Config, devices: Devices, fresh: bool, resume: bo
     begun, folder = time.monotonic(), settings.paths.model_dir
     if devices.chief:
         if fresh:
-            delete_run(folder)
+            run_folder.delete_training(folder)
         # what kills left, such as a half saved_model
         utils.remove_temporary_files(folder)
     run_data = load_data(settings, ("training", "validation") if devices.chief else ("training",))
@@ -198,7 +163,7 @@ def _run_here(settings: config.Config, devices: Devices, fresh: bool, resume: bo
     if settings.train.warm_start and not resumed:
         warm_start(training, run_data, settings.train.warm_start)
     if devices.chief:
-        utils.write_text(folder / "config.yml", settings.to_yaml())
+        utils.write_text(folder / run_folder.CONFIG, settings.to_yaml())
     utils.LOGGER.info(
         "%s at step %d: %d training frames of %d videos, %d classes and background, %d weights, %d device%s; ready "
         "%.1f s after the import of TensorFlow",
@@ -249,13 +214,13 @@ def make_training(settings: config.Config, run_data: RunData, devices: Devices) 
     return Training(settings, run_data.training.features.shape[1], weights, devices)
 
 
-def warm_start(training: Training, run_data: RunData, run_folder: Path) -> None:
-    """Begin with the weights of another run, see `learning.warm_start`."""
-    from learning.warm_start import take_weights
+def warm_start(training: Training, run_data: RunData, folder: Path) -> None:
+    """Begin with the weights of another run, see `training.state.warm_start`."""
+    from training.warm_start import take_weights
 
-    known = take_weights(training.classifier, run_data.classes, run_folder)
+    known = take_weights(training.classifier, run_data.classes, folder)
     training.begin_averages()
-    utils.LOGGER.info("weights of %s, which knows %d of %d classes", run_folder, known, len(run_data.classes))
+    utils.LOGGER.info("weights of %s, which knows %d of %d classes", folder, known, len(run_data.classes))
 
 
 def check_resumable(settings: config.Config, saved_config: Path) -> None:
@@ -271,24 +236,14 @@ def check_resumable(settings: config.Config, saved_config: Path) -> None:
         )
 
 
-def delete_run(folder: Path) -> None:
-    """Delete what a run wrote into its folder, and nothing else that is there."""
-    files = [folder / name for name in RUN_FILES + OPTIONAL_FILES]
-    for path in files + list(folder.glob("events.out.tfevents.*")):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
 def finish(training: Training, run_data: RunData, settings: config.Config) -> None:
     """Export the model, describe it in model.json, and predict the subset `predict.subset`."""
-    from learning.export import write_saved_model
+    from training.export import write_saved_model
 
     folder, subset = settings.paths.model_dir, settings.predict.subset
     description = run_data.description()
-    write_saved_model(folder / "saved_model", training.classifier, settings, description)
-    utils.write_json(folder / "model.json", description)
+    write_saved_model(folder / run_folder.SAVED_MODEL, training.classifier, settings, description)
+    utils.write_json(folder / run_folder.DESCRIPTION, description)
     store = {"training": run_data.training, "validation": run_data.validation}.get(subset)
     if store is None:
         videos = run_data.annotated.subset(subset)
@@ -302,28 +257,37 @@ def finish(training: Training, run_data: RunData, settings: config.Config) -> No
 def export_onnx(settings: config.Config) -> int:
     """Turn the finished run in `paths.model_dir` into model.onnx."""
     utils.start_tensorflow()
-    from learning.export import write_onnx
+    from training.export import write_onnx
 
     print(f"exported -> {write_onnx(settings.paths.model_dir)}")
     return 0
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = config.make_parser("Train the BiLSTM on extracted features; a run that was stopped goes on where it was.")
+    parser = command_line.make_parser(
+        "Train the BiLSTM on extracted features; a run that was stopped goes on where it was."
+    )
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", action="store_true", help="go on with the run in the folder, and begin no new one")
     start.add_argument("--fresh", action="store_true", help="delete what the run folder holds and start over")
     parser.add_argument("--profile", action="store_true", help="trace a few steps for TensorBoard's profiler")
     parser.add_argument("--export", choices=["onnx"], help="do not train: turn the finished run into model.onnx")
+    parser.add_argument("--tune", action="store_true", help="train on folds of the training subset only, choose the "
+                        "settings of section predict on them, write them to tuned.yml in paths.model_dir")  # fmt: skip
+    parser.add_argument("--folds", type=int, default=4, metavar="N", help="with --tune (default: 4)")
+    parser.add_argument("--group-by", choices=("video", "shot"), default="video", help="with --tune: what a fold keeps "
+                        "together; shot where the same clips recur in several videos (default: video)")  # fmt: skip
     arguments = parser.parse_args(argv)
 
     def chosen_run() -> int:
-        settings = config.from_arguments(arguments)
+        settings = command_line.from_arguments(arguments)
         if arguments.export:
             return export_onnx(settings)
+        if arguments.tune:
+            return tuning.run(settings, arguments.folds, arguments.group_by)
         return run(settings, arguments.fresh, arguments.resume, arguments.profile)
 
-    return utils.run_script(chosen_run, arguments.verbosity)
+    return command_line.run_script(chosen_run, arguments.verbosity)
 
 
 if __name__ == "__main__":

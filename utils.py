@@ -15,16 +15,14 @@ import logging
 import os
 import random
 import re
-import select
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 LOGGER = logging.getLogger("actions")
 TEMPORARY_SUFFIX = ".part"
-STANDARD_OUTPUT = 1
 # what the operating system says when it does not let a file be written
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 # names that Windows keeps for devices, whatever ending follows
@@ -240,27 +238,6 @@ def seed_everything(seed: int, deterministic: bool) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-class _StandardError(logging.StreamHandler):
-    """Writes to the standard error of the moment, which tests and notebooks exchange."""
-
-    @property
-    def stream(self) -> object:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, _: object) -> None:
-        pass
-
-
-def set_up_logging(level: str) -> None:
-    """Log `level` and above to the standard error, and keep TensorFlow's start-up messages out of it."""
-    number = getattr(logging, level.upper())
-    logging.basicConfig(format="%(levelname)s %(message)s", handlers=[_StandardError()], force=True)
-    logging.getLogger().setLevel(logging.WARNING)
-    LOGGER.setLevel(number)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if number <= logging.DEBUG else "3")
-
-
 def start_tensorflow() -> None:
     """Import TensorFlow and look for devices, without the messages of its native libraries unless `-v debug` asks.
 
@@ -287,58 +264,3 @@ def one_line(message: object) -> str:
     """A message as one printable line: what strangers wrote into files may hold line breaks and a terminal's codes."""
     text = " ".join(str(message).split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def run_script(run: Callable[[], int | None], level: str = "info") -> int:
-    """Call `run` and turn how it ended into an exit status.
-
-    0 or what `run` returned; 2 and one line for an error of the user's (ValueError, OSError) or of the disk that
-    TensorFlow tells; 130 for Ctrl-C; 141 where who reads the output has enough, as `head` has. Anything else is a bug
-    and keeps its traceback, as everything does at `-v debug`.
-    """
-    set_up_logging(level)
-    try:
-        status = run() or 0
-        sys.stdout.flush()
-        return status
-    except (ValueError, OSError) as error:
-        if isinstance(error, BrokenPipeError) and _nobody_reads():
-            return 141
-        if level == "debug":
-            raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
-    except Exception as error:
-        told = _told_of_the_disk(error)
-        if level == "debug" or not told:
-            raise
-        print(f"error: {told}", file=sys.stderr)
-        return 2
-
-
-def _nobody_reads() -> bool:
-    """Whether the standard output is a pipe without a reader; what is left to say goes nowhere then."""
-    output = select.poll()
-    output.register(STANDARD_OUTPUT, 0)
-    if not any(event & select.POLLERR for _, event in output.poll(0)):
-        return False
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, STANDARD_OUTPUT)
-    os.close(nowhere)
-    return True
-
-
-def _told_of_the_disk(error: Exception) -> str:
-    """File and reason of a TensorFlow error that came from the operating system's refusal to write; else nothing."""
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
-        return ""
-    for line in error.message.splitlines():
-        # {{node …}} stands before the file, [Op:…] behind the reason
-        line = line.rpartition("}} ")[2].partition(" [Op:")[0]
-        if line.endswith(tuple(os.strerror(number) for number in DISK_ERRORS)):
-            return one_line(line)
-    return ""

@@ -21,13 +21,13 @@ sys.path.insert(0, str(PROJECT))
 
 import config  # noqa: E402
 import data  # noqa: E402
-import decoding  # noqa: E402
 import metrics  # noqa: E402
 import predictions_json  # noqa: E402
-import segmentation_metrics  # noqa: E402
-import trainer  # noqa: E402
-import tuning  # noqa: E402
 import utils  # noqa: E402
+from evaluation import segmentation  # noqa: E402
+from prediction import decoding  # noqa: E402
+from training import tuning  # noqa: E402
+from training.run_data import RunData, load_data  # noqa: E402
 
 RESAMPLES = 500
 # that differ in nothing but the order of time, on the sample set
@@ -53,7 +53,7 @@ class Scored:
     results: dict[str, list[dict]]
     runs: dict[str, list[dict]]
     as_in_2018: dict[str, list[dict]]
-    run_data: trainer.RunData
+    run_data: RunData
     subset: str
 
     def values(self, videos: np.ndarray, background: tuple[int, ...]) -> Scores:
@@ -69,20 +69,20 @@ class Scored:
             )
 
         scored, runs, old = evaluated(self.results), evaluated(self.runs), evaluated(self.as_in_2018)
-        segmentation = segmentation_metrics.evaluate_segmentation(
+        frames = segmentation.evaluate_segmentation(
             [self.scores[video].argmax(axis=1) for video in videos], [self.true[video] for video in videos],
             background=background,
         )  # fmt: skip
         return {
-            "accuracy": 100 * segmentation.accuracy, "edit": 100 * segmentation.edit,
-            "F1@50": 100 * segmentation.f1[0.5], "average mAP": 100 * scored.average_mAP,
+            "accuracy": 100 * frames.accuracy, "edit": 100 * frames.edit,
+            "F1@50": 100 * frames.f1[0.5], "average mAP": 100 * scored.average_mAP,
             "mAP@0.5": 100 * scored.mAP[0], "by runs": 100 * runs.average_mAP, "as in 2018": 100 * old.average_mAP,
         }  # fmt: skip
 
 
 def train_and_predict(settings: config.Config, subset: str) -> Scored:
     """Train to the last step and predict `subset`, whose labels nothing but the score sees."""
-    run_data = trainer.load_data(settings, ("training",))
+    run_data = load_data(settings, ("training",))
     training = tuning.fit(settings, run_data, run_data.training.labels)
     index = {name: number for number, name in enumerate(run_data.classes)}
     store = data.load_store(

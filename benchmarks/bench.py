@@ -13,6 +13,7 @@ from pathlib import Path
 # started as a file, Python looks for modules in this folder only
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import command_line
 import utils
 from benchmarks import extraction, memory, precision, reading, training
 
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         utils.start_tensorflow()
         run(list(dict.fromkeys(arguments.part)) or list(PARTS[:3]), arguments.repeats, cases, arguments.json)
 
-    return utils.run_script(chosen, "error")
+    return command_line.run_script(chosen, "error")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 import config
 from extraction.lanes import available_cores, extract, make_plan
 from extraction.runtime import make_embed
-from feature_records import feature_file
+from features.records import feature_file
 from video_input import SampledVideo
 
 PLAIN_BATCH = 15
@@ -49,7 +49,7 @@ def plain(videos: list[Path], settings: config.Config) -> Callable[[], int]:
     import utils
 
     utils.start_tensorflow()
-    from model import build_feature_extractor
+    from extraction.backbones import build_feature_extractor
 
     chosen, (height, width) = settings.extractor, settings.video.resize
     model = build_feature_extractor(chosen.backbone, chosen.weights, (height, width)).model

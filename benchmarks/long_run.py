@@ -25,6 +25,7 @@ import numpy as np
 # started as a file, Python looks for modules in this folder only
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import command_line
 import utils
 from benchmarks.clip import make_clip
 from benchmarks.tables import markdown
@@ -136,7 +137,7 @@ def _extraction(folder: Path, minutes: float) -> tuple[list[str], Path]:
 
 def _training(folder: Path, minutes: float) -> tuple[list[str], Path]:
     """A training that goes on for ever, with evaluations and checkpoints."""
-    import feature_records as records
+    from features import records
 
     utils.start_tensorflow()
     random, database, frames, size = np.random.default_rng(0), {}, 200, 256
@@ -208,7 +209,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.json.write_text(json.dumps(results, indent=1) + "\n")
         return int(any(found["growth"] >= MOST_GROWTH for found in results.values()))
 
-    return utils.run_script(chosen, "error")
+    return command_line.run_script(chosen, "error")
 
 
 if __name__ == "__main__":

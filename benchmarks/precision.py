@@ -49,7 +49,7 @@ def _features(backbone: str, weights: str, runtime: str, precision: str, frames:
 
 def _classes(features: np.ndarray) -> np.ndarray:
     """The most likely ImageNet class by lite0's own classifier [1280, 1000], in float64."""
-    import efficientnet_lite
+    from extraction import efficientnet_lite
 
     tensors = efficientnet_lite.read_state_dict(efficientnet_lite.imagenet_file("efficientnet_lite0"))
     return np.argmax(features @ tensors["_fc.weight"].T.astype(np.float64) + tensors["_fc.bias"], axis=1)

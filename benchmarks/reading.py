@@ -12,9 +12,8 @@ import numpy as np
 
 import annotations
 import data
-import feature_records
-import preparation
 from benchmarks.tables import markdown
+from features import preparation, records
 
 VIDEOS, FRAMES, SIZE = 40, 500, 1536
 LENGTH, STRIDE, BATCH = 15, 5, 15
@@ -70,8 +69,8 @@ def _make(folder: Path) -> None:
         name = f"v{number:02d}"
         features = random.normal(size=(FRAMES, SIZE)).astype(np.float32)
         times = np.arange(FRAMES) * 0.24
-        video = feature_records.VideoFeatures(name, features, times, FRAMES * 0.24, 25.0)
-        feature_records.write_features(feature_records.feature_file(folder, "training", name), video, "float16")
+        video = records.VideoFeatures(name, features, times, FRAMES * 0.24, 25.0)
+        records.write_features(records.feature_file(folder, "training", name), video, "float16")
         np.savez(folder / f"{name}.npz", features=features, labels=np.zeros(FRAMES, np.int32))
         segments = [{"segment": [10.0, 20.0], "label": "a"}]
         database[name] = {"subset": "training", "duration": FRAMES * 0.24, "annotations": segments}

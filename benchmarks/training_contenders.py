@@ -49,14 +49,15 @@ def ours(batch: int, steps: int) -> Steps:
     import tempfile
 
     import config
-    import trainer
     import utils
-    from training import Training
+    from training.state import Training
 
     settings = config.load(None, [f"paths.data_dir={tempfile.mkdtemp()}", f"data.batch_size={batch}"])
     utils.seed_everything(0, True)
     training = Training(settings, SIZE, np.ones(CLASSES, np.float32))
-    batches = training.devices.distribute(trainer.training_batches(_store(), settings))
+    from training.run_data import training_batches
+
+    batches = training.devices.distribute(training_batches(_store(), settings))
     a_call = settings.train.steps_per_call
 
     def call() -> tuple[int, float]:
@@ -72,10 +73,11 @@ def fit(batch: int, steps: int) -> Steps:
     import keras
 
     import config
-    import trainer
 
     settings = config.load(None, [f"data.batch_size={batch}"])
-    batches = trainer.training_batches(_store(), settings).map(lambda one: (one["features"], one["labels"]))
+    from training.run_data import training_batches
+
+    batches = training_batches(_store(), settings).map(lambda one: (one["features"], one["labels"]))
     one_way = keras.layers.LSTM(UNITS, return_sequences=True)
     model = keras.Sequential([
         keras.Input((FRAMES, SIZE)), keras.layers.Dropout(DROPOUT),

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import config
-from extraction.lanes import Outcome, available_cores, make_progress
+from extraction.lanes import GPU, Outcome, available_cores, make_progress
 
 if TYPE_CHECKING:
     from distributed import Client
 
-GPU = "GPU"  # the resource that `dask worker --resources GPU=1` offers
 RETRIES = 2  # of a task that failed for another reason than its video, such as a file system that was away
 CONNECT_SECONDS = 30
 

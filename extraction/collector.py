@@ -42,7 +42,7 @@ class End:
 
 
 class Writer(Protocol):
-    """What takes a video's features; `feature_records.FeatureWriter` is one."""
+    """What takes a video's features; `features.records.FeatureWriter` is one."""
 
     def add(self, row: np.ndarray, timestamp: float) -> None: ...
 

@@ -17,13 +17,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 import config
 from extraction.collector import Collector, Embed, End, Frame, Writer, decode
-from feature_records import FeatureWriter
+from features.records import FeatureWriter
+
+if TYPE_CHECKING:
+    pass
+
+GPU = "GPU"  # the resource that `dask worker --resources GPU=1` offers
 
 # batches of a lane that wait for the CNN: one that is computed, and one that is ready when it is done
 AHEAD = 2

@@ -73,7 +73,7 @@ def load(settings: config.Config, precision: str, frames_a_call: int, callers: i
         threads: of one call.
 
     Raises:
-        ValueError: see `model.build_feature_extractor`.
+        ValueError: see `build_feature_extractor`.
     """
     chosen = settings.extractor
     network, about = converted(chosen, settings.video.resize)
@@ -107,17 +107,16 @@ def load(settings: config.Config, precision: str, frames_a_call: int, callers: i
 
 def converted(chosen: config.ExtractorSettings, resize: tuple[int, int]) -> tuple[openvino.Model, dict]:
     """The network from the cache, or from Keras when it is not there or damaged, and what is known of its weights."""
-    import efficientnet_lite
-    import model
+    from extraction import backbones, efficientnet_lite
 
-    file = model.weights_file(chosen.backbone, chosen.weights)
+    file = backbones.weights_file(chosen.backbone, chosen.weights)
     key = {
         "backbone": chosen.backbone,
         "weights": None if file is None else utils.sha256_of(file),
         "seed": chosen.seed if file is None else None,
         "pooling": chosen.feature_pooling,
         "resize": list(resize),
-        "code": [utils.sha256_of(Path(module.__file__)) for module in (model, efficientnet_lite)],
+        "code": [utils.sha256_of(Path(module.__file__)) for module in (backbones, efficientnet_lite)],
         "versions": {name: importlib.metadata.version(name) for name in ("openvino", "keras", "tensorflow")},
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
@@ -125,7 +124,7 @@ def converted(chosen: config.ExtractorSettings, resize: tuple[int, int]) -> tupl
     found = _read(folder, key)
     if found:
         if file is None:
-            model.warn_of_random_weights(chosen.backbone, chosen.seed)
+            backbones.warn_of_random_weights(chosen.backbone, chosen.seed)
         return found
     network, about = _convert(chosen, resize)
     try:
@@ -139,9 +138,9 @@ def converted(chosen: config.ExtractorSettings, resize: tuple[int, int]) -> tupl
 def _convert(chosen: config.ExtractorSettings, resize: tuple[int, int]) -> tuple[openvino.Model, dict]:
     import tensorflow as tf
 
-    import model
+    from extraction import backbones
 
-    extractor = model.build_feature_extractor(
+    extractor = backbones.build_feature_extractor(
         chosen.backbone, chosen.weights, resize, chosen.feature_pooling, seed=chosen.seed
     )
     signature = [tf.TensorSpec((None, *resize, 3), tf.uint8)]

@@ -16,7 +16,7 @@ import config
 import utils
 from extraction.collector import Embed
 from extraction.lanes import available_cores
-from feature_records import MADE_WITH, SPEC_FILE, SPEC_KEYS, check_spec, chosen_spec, create_spec, read_spec
+from features.records import MADE_WITH, SPEC_FILE, SPEC_KEYS, check_spec, chosen_spec, create_spec, read_spec
 
 # calls that a GPU gets at once: one that is computed, and one whose frames are copied
 GPU_CALLS = 2
@@ -165,7 +165,7 @@ def _tensorflow(
     import keras
     import tensorflow as tf
 
-    from model import build_feature_extractor
+    from extraction.backbones import build_feature_extractor
 
     chosen, resize = settings.extractor, settings.video.resize
     try:

@@ -12,13 +12,12 @@ from pathlib import Path
 
 from distributed import get_worker
 
+import command_line
 import config
-import utils
-from extraction.cluster import GPU
 from extraction.collector import Embed, End
-from extraction.lanes import embed_videos, make_plan
+from extraction.lanes import GPU, embed_videos, make_plan
 from extraction.runtime import open_extractor
-from feature_records import FeatureWriter
+from features.records import FeatureWriter
 
 # one a worker process, whose threads share it
 _networks: dict[str, tuple[config.Config, Embed]] = {}
@@ -53,7 +52,7 @@ def extract_video(settings: str, video: str, target: str) -> tuple[int, str]:
 def _open(settings: str) -> tuple[config.Config, Embed]:
     with _building:
         if settings not in _networks:
-            utils.set_up_logging("warning")
+            command_line.set_up_logging("warning")
             chosen = config.Config.model_validate(json.loads(settings))
             _networks[settings] = chosen, open_extractor(chosen, get_worker().state.nthreads)
         return _networks[settings]

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import predictions_json
+import run_folder
 import utils
 from extraction.collector import in_background
 from localization import trained
@@ -129,7 +130,7 @@ def localize_live(
     return found
 
 
-def delay(model: trained.Run, fps: float) -> float:
+def delay(model: run_folder.Run, fps: float) -> float:
     """Seconds of the stream that pass at most from where an action's score falls until it is known.
 
     A frame is in windows that begin up to a stride before it, the newest of which must be whole; then the smoothing
@@ -139,7 +140,7 @@ def delay(model: trained.Run, fps: float) -> float:
     return frames * model.settings.video.skip_frames / fps + REACH * model.settings.predict.smoothing
 
 
-def run_live(source_name: str, run: trained.Run, output: Path, min_score: float) -> int:
+def run_live(source_name: str, run: run_folder.Run, output: Path, min_score: float) -> int:
     """Print the actions of a stream as they end; write them into `output` when it has ended."""
     settings = run.settings
     source = LiveSource(source_name, settings.video.skip_frames, settings.video.resize)

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 import data
-import decoding
 import predictions_json
 from extraction.collector import Collector, End, decode, in_background
-from feature_records import VideoFeatures, numpy_dtype
+from features.preparation import shot_cuts
+from features.records import VideoFeatures, numpy_dtype
 from localization.inputs import Source
 from localization.results import Localization, Segment
 from localization.trained import LoadedModel
-from preparation import shot_cuts
+from prediction import decoding
 
 
 class _MemoryWriter:

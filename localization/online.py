@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import decoding
 import segments
-from feature_records import numpy_dtype
+from features.preparation import EPSILON, Preparation, prepare_features
+from features.records import numpy_dtype
 from localization.results import Segment, highlights
-from preparation import EPSILON, Preparation, prepare_features
+from prediction import decoding
 
 if TYPE_CHECKING:
     from config import PredictSettings

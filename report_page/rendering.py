@@ -20,11 +20,14 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from report_page import matching
+import utils
+from evaluation import matching
+from report_page.content import PageContent, VideoView
 from report_page.verdict import verdict
 
 if TYPE_CHECKING:
-    from report import PageContent, VideoView
+    from report_page.content import PageContent, VideoView
+
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("page.js", "charts.js", "results.js", "timeline.js", "videos.js", "start.js")  # one scope, in this order
@@ -152,3 +155,10 @@ def _seconds(values: Sequence[float]) -> list[float]:
 def link(file: Path, folder: Path) -> str:
     """The address of a file relative to a folder, percent-encoded."""
     return quote(Path(os.path.relpath(file, folder)).as_posix())
+
+
+def write_page(path: Path, content: PageContent) -> Path:
+    """Write the page; the video files are linked relative to its folder, so that both can move together."""
+    path = Path(path)
+    utils.write_text(path, render(content, path.parent))
+    return path

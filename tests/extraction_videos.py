@@ -5,7 +5,7 @@ from pathlib import Path
 
 from made_videos import make_video
 
-import feature_records
+from features import records
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,4 +40,4 @@ def check_whole(folder: Path, count: int) -> None:
     """Every video is there once and can be read to its end."""
     files = sorted((folder / "training").iterdir())
     assert [file.name for file in files] == [f"{number:02d}.tfrecord" for number in range(count)]
-    assert [video.id for video in feature_records.read_features(files)] == [f"{number:02d}" for number in range(count)]
+    assert [video.id for video in records.read_features(files)] == [f"{number:02d}" for number in range(count)]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from annotations import Annotations, Segment, Video
+from annotations import Annotations, Video
+from segments import Segment
 
 DATA = Path(__file__).parents[1].parent / "shared/data"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import config
-import feature_records as records
+from features import records
 
 RATE, SIZE = 4, 6
 SETTINGS = (

@@ -17,7 +17,7 @@ import pytest
 import config
 import localize
 import predictions_json
-import preparation
+from features import preparation
 from localization import trained
 
 SAMPLED = 5  # frames a second of the made videos: 25 fps, skip_frames 5

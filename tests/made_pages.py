@@ -3,17 +3,17 @@
 import json
 import re
 
-import report
+from report_page import content
 
 
 def a_view(name="v1", truth=(("jump", 1.0, 3.0),), predictions=(("jump", 1.0, 3.0, 0.9),), **changes):
     fields = dict(id=name, duration=10.0, file=None, truth=truth, predictions=predictions, times=None, curves=None)
-    return report.VideoView(**fields | {"thumbnails": ()} | changes)
+    return content.VideoView(**fields | {"thumbnails": ()} | changes)
 
 
 def a_page(*videos, **changes):
     fields = dict(title="run", model="A model.", videos=videos, evaluation=None, errors=None, training=None)
-    return report.PageContent(**fields | changes)
+    return content.PageContent(**fields | changes)
 
 
 def data_of(html):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import annotations
-from annotations import ClassCount, Segment
+from annotations import ClassCount
+from segments import Segment
 
 DATA = Path(__file__).parents[1].parent / "shared/data/activitynet"
 

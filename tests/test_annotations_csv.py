@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import annotations
-import annotations_csv
-from annotations import Segment
+from annotation_formats import tables
+from segments import Segment
 
 VIDEOS = Path(__file__).parents[1].parent / "shared/data/videos"
 
@@ -15,7 +15,7 @@ VIDEOS = Path(__file__).parents[1].parent / "shared/data/videos"
 def convert(folder, text, videos=None):
     table = folder / "table.csv"
     table.write_text(text, encoding="utf-8")
-    annotations_csv.convert(table, folder / "out.json", videos)
+    tables.convert(table, folder / "out.json", videos)
     return annotations.load(folder / "out.json").videos
 
 
@@ -109,12 +109,12 @@ def test_bad_tables_name_file_and_line(tmp_path, text, message):
 
 def test_files_that_are_no_tables(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
-        annotations_csv.convert(tmp_path / "a.csv", tmp_path / "a.json")
+        tables.convert(tmp_path / "a.csv", tmp_path / "a.json")
     (tmp_path / "a.csv").write_bytes("video,start,end,label\na,1,2,\xe9\n".encode("latin-1"))
     with pytest.raises(ValueError, match="not in UTF-8"):
-        annotations_csv.convert(tmp_path / "a.csv", tmp_path / "a.json")
+        tables.convert(tmp_path / "a.csv", tmp_path / "a.json")
     with pytest.raises(ValueError, match="ends in .json"):
-        annotations_csv.convert(tmp_path / "a.csv", tmp_path / "a.csv")
+        tables.convert(tmp_path / "a.csv", tmp_path / "a.csv")
     with pytest.raises(ValueError, match="--videos .*nowhere: no such folder"):
         convert(tmp_path, "video,start,end,label\na,1,2,x\n", tmp_path / "nowhere")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import config
-import feature_records as records
+from features import records
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "configs").glob("*.yml"))

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-import candidates
 import config
-import decoding
 import segments
+from prediction import decoding, proposals
 
 
 def settings(*assignments):
@@ -170,7 +169,7 @@ def test_many_rows_of_shots_are_compared_in_parts(monkeypatch):
     random = np.random.default_rng(0)
     scores, cuts = one_class(random.uniform(0.2, 0.8, 30)), random.random(30) < 0.5
     whole = decoding.decode(scores, np.arange(31.0), settings(*SHOTS), cuts)
-    monkeypatch.setattr(candidates, "PAIRS_AT_ONCE", 1)
+    monkeypatch.setattr(proposals, "PAIRS_AT_ONCE", 1)
     parts = decoding.decode(scores, np.arange(31.0), settings(*SHOTS), cuts)
     assert len(whole.scores) > 20
     np.testing.assert_allclose(parts.scores, whole.scores)
@@ -250,7 +249,7 @@ def test_unusual_lengths_score_less_and_unknown_ones_as_they_are():
     chosen = settings("method=peaks", "length_weight=0.5", "thresholds=[0.5]")
     found = decoding.decode(np.eye(3)[[0, 0, 1, 1, 0, 2, 2]], np.arange(8.0), chosen, None, LENGTHS)
     assert by_span(found) == {
-        (2, 4): pytest.approx(np.exp(-0.25 * (np.log(2) - 1) ** 2) ** candidates.LENGTH_EVIDENCE), (5, 7): 1,
+        (2, 4): pytest.approx(np.exp(-0.25 * (np.log(2) - 1) ** 2) ** proposals.LENGTH_EVIDENCE), (5, 7): 1,
     }  # fmt: skip
     nothing_known = decoding.decode(np.eye(3)[[0, 1, 1, 0]], np.arange(5.0), chosen)
     assert by_span(nothing_known) == {(1, 3): 1}
@@ -296,7 +295,7 @@ def peaks_one_by_one(row, boundaries, levels):
 
 @pytest.mark.parametrize("at_once", [4_000_000, 1])
 def test_peaks_are_as_found_one_by_one(monkeypatch, at_once):
-    monkeypatch.setattr(candidates, "PAIRS_AT_ONCE", at_once)
+    monkeypatch.setattr(proposals, "PAIRS_AT_ONCE", at_once)
     random = np.random.default_rng(5)
     levels = (0.12, 0.37, 0.52, 0.81)
     boundaries = np.concatenate([[0], np.cumsum(random.uniform(0.5, 1.5, 60))])

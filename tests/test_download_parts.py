@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from download_server import make_video
 
-from annotations import Segment, Video
+from annotations import Video
 from config import load
 from download import fetch
+from download.attempt import Refused, check
 from download.crew import Pace, backoff
 from download.fetch import Fetcher, FetchOptions, check_backend
 from download.manifest import Manifest, locked
 from download.selection import Wanted, address_of, choose, read_ids
 from download.summary import State, layout, report, table
-from download.verify import Refused, check
+from segments import Segment
 
 yt_dlp = pytest.importorskip("yt_dlp", reason="requirements-download.txt is not installed")
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-import efficientnet_lite
+from extraction import efficientnet_lite
 
 MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 PROTOCOL = b"\x80\x02M\xe9\x03."

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import detection_metrics
-import error_analysis
 import metrics
-from annotations import Annotations, Node, Segment, Video
-from error_analysis import analyse
+from annotations import Annotations, Node, Video
+from evaluation import detection, errors
+from evaluation.errors import analyse
+from segments import Segment
 
 
 def annotated(**videos):
@@ -174,7 +174,7 @@ def test_right_is_what_the_mAP_counts_as_right(seed):
 def test_precision_and_recall_after_each_prediction():
     truth = annotated(v=[(0, 10, "a"), (20, 30, "a")], w=[(0, 10, "b")])
     predicted = results(v=[(60, 70, "a", 0.7), (0, 10, "a", 0.9), (20, 30, "a", 0.6)])
-    curves = error_analysis.precision_recall(truth, predicted, "validation")
+    curves = errors.precision_recall(truth, predicted, "validation")
     recall, precision = curves["a"]
     assert recall.tolist() == [0.5, 0.5, 1] and precision.tolist() == [1, 0.5, pytest.approx(2 / 3)]
     assert [len(values) for values in curves["b"]] == [0, 0]
@@ -182,10 +182,10 @@ def test_precision_and_recall_after_each_prediction():
 
 def test_every_taken_segment_is_taken_once():
     spans = np.array([[0.0, 10.0], [0.0, 10.0]])
-    truth = detection_metrics.Instances(np.zeros(2, int), np.zeros(2, int), spans)
-    predicted = detection_metrics.Instances(np.zeros(3, int), np.zeros(3, int), np.tile([[0.0, 10.0]], (3, 1)))
+    truth = detection.Instances(np.zeros(2, int), np.zeros(2, int), spans)
+    predicted = detection.Instances(np.zeros(3, int), np.zeros(3, int), np.tile([[0.0, 10.0]], (3, 1)))
     # of equally overlapping ones the last is taken first
-    assert error_analysis._matches(truth, predicted, 0.5, 1).tolist() == [1, 0, -1]
+    assert errors._matches(truth, predicted, 0.5, 1).tolist() == [1, 0, -1]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def settings(folder):
 
 
 def test_command_writes_into_the_run_folder(files, capsys):
-    assert error_analysis.main(settings(files)) == 0
+    assert errors.main(settings(files)) == 0
     printed = capsys.readouterr().out
     assert "double detection        0.0  100.0    +0.00" in printed
     assert "missed: 1 of 2 segments, 50.0 %" in printed
@@ -237,11 +237,11 @@ def test_command_writes_into_the_run_folder(files, capsys):
 def test_command_takes_any_files(files, capsys):
     command = ["--ground-truth", str(files / "truth.json"), "--tiou", "0.75", "--bins", "thumos14"]
     command += ["--predictions", str(files / "run/predictions_validation.json"), "--subset", "validation"]
-    assert error_analysis.main([*command, "--output", str(files / "errors.json")]) == 0
+    assert errors.main([*command, "--output", str(files / "errors.json")]) == 0
     assert json.loads((files / "errors.json").read_text())["tiou"] == 0.75
     assert not (files / "run/errors_validation.json").exists()
 
 
 def test_command_names_what_is_missing(files, capsys):
-    assert error_analysis.main([*settings(files), "--subset", "testing"]) == 2
+    assert errors.main([*settings(files), "--subset", "testing"]) == 2
     assert "predictions_testing.json: no such file: run `python predictions_json.py` first" in capsys.readouterr().err

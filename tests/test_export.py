@@ -11,13 +11,13 @@ from made_features import SIZE, made_settings, make_data_set
 import config
 import data
 import predictions_json
-import preparation
 import trainer
 import utils
-from feature_records import feature_file, read_features
-from learning import export
-from learning.run_data import load_data
+from features import preparation
+from features.records import feature_file, read_features
 from model import build_classifier
+from training import export
+from training.run_data import load_data
 
 KINDS = {
     "plain": (),

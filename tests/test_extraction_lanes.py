@@ -205,6 +205,7 @@ def test_links_to_one_video_are_all_done(videos, tmp_path):
     links = [tmp_path / f"link{number}.avi" for number in range(4)]
     for number, link in enumerate(links):
         (link.hardlink_to if number % 2 else link.symlink_to)(videos[0])
+
     def feature_file(video):
         return tmp_path / "features" / f"{video.stem}.tfrecord"
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import config
-import feature_records as records
 from extraction import openvino_network, runtime
 from extraction.runtime import Device
+from features import records
 
 ROOT = Path(__file__).parents[1]
 OLD_CPU, NEW_CPU = Device(gpu=False, native_bfloat16=False), Device(gpu=False, native_bfloat16=True)

@@ -8,9 +8,9 @@ import pytest
 
 import annotations
 import data
-import feature_import
-import feature_records as records
 import segments
+from features import arrays as importing
+from features import records
 
 SALADS = Path(__file__).parents[1].parent / "shared/data/salads"
 
@@ -23,7 +23,7 @@ def database(folder, **durations):
 
 
 def run(folder, *arguments):
-    return feature_import.main(["import", str(folder / "arrays"), *arguments, "--set", f"paths.data_dir={folder}",
+    return importing.main(["import", str(folder / "arrays"), *arguments, "--set", f"paths.data_dir={folder}",
                                 "--set", "paths.json_data_path=annotations.json",
                                 "--set", "paths.feature_map_folder=features"])  # fmt: skip
 
@@ -84,14 +84,14 @@ def test_bad_arrays_are_named_and_the_rest_is_done(tmp_path, arrays, capsys, nam
     assert list(imported(tmp_path)) == ["good"]
     assert name in capsys.readouterr().err
     with pytest.raises(ValueError, match=reason):
-        feature_import.as_video(arrays / name, 2.0, 10.0)
+        importing.as_video(arrays / name, 2.0, 10.0)
 
 
 def test_files_that_are_no_arrays_are_named(arrays):
     for name, content in (("a.npy", b"nothing"), ("b.npz", b""), ("c.csv", b"1,2\n3\n"), ("d.csv", b"a,b\nc,d\n")):
         (arrays / name).write_bytes(content)
         with pytest.raises(ValueError, match=f"{name}: not an array of features"):
-            feature_import.read_array(arrays / name)
+            importing.read_array(arrays / name)
 
 
 def test_widths_must_agree(tmp_path, arrays, capsys):
@@ -122,7 +122,7 @@ def test_impossible_rates_are_refused(tmp_path, rate):
 def test_without_rate_or_timestamps_the_option_is_named(arrays):
     np.save(arrays / "a.npy", np.ones((20, 3)))
     with pytest.raises(ValueError, match="--rate"):
-        feature_import.as_video(arrays / "a.npy", None, 10.0)
+        importing.as_video(arrays / "a.npy", None, 10.0)
 
 
 @pytest.mark.skipif(not SALADS.exists(), reason="needs ../shared/data/salads")
@@ -132,11 +132,9 @@ def test_the_true_labels_of_salads_decode_to_their_own_segments(split):
     classes = annotated.classes()
     index = {name: number for number, name in enumerate(classes)}
     for video in annotated.videos.values():
-        found = feature_import.as_video(SALADS / f"features/{video.id}.npy", 1.0, video.duration)
+        found = importing.as_video(SALADS / f"features/{video.id}.npy", 1.0, video.duration)
         labels = data.video_labels(video, found.timestamps, index)
         boundaries = segments.frame_boundaries(found.timestamps, found.duration)
         spans, labels = segments.labels_to_segments(labels, boundaries)
         decoded = [(*span, classes[label]) for span, label in zip(spans.tolist(), labels, strict=True)]
         assert decoded == [(segment.start, segment.end, segment.label) for segment in video.segments]
-
-

@@ -10,8 +10,8 @@ from made_videos import make_video
 import config
 import extraction.runtime
 import feature_map_extractor as extractor
-import feature_records as records
 from extraction.runtime import make_embed
+from features import records
 
 
 def mean_colour(frames):

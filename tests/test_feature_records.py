@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-import feature_records as records
+from features import records
 
 
 def video(name="-a_b", frames=250, shape=(4,)):

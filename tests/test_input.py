@@ -9,10 +9,10 @@ import pytest
 from made_videos import grey, make_sound, make_video
 
 import data
-import feature_records
-import preparation
 import video_input
-from annotations import Segment, Video
+from annotations import Video
+from features import preparation, records
+from segments import Segment
 
 SHARED = Path(__file__).parents[1].parent / "shared/data"
 
@@ -299,8 +299,8 @@ def test_noise_changes_each_frame_and_shift_a_window():
 
 def write_features(folder, name, features, subset="training"):
     times = np.arange(len(features)) * 0.5
-    video = feature_records.VideoFeatures(name, np.asarray(features), times, len(features) * 0.5, 2.0)
-    feature_records.write_features(feature_records.feature_file(folder, subset, name), video, "float32")
+    video = records.VideoFeatures(name, np.asarray(features), times, len(features) * 0.5, 2.0)
+    records.write_features(records.feature_file(folder, subset, name), video, "float32")
 
 
 def test_a_store_labels_from_the_annotations_and_names_the_missing(tmp_path, caplog):

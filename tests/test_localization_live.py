@@ -22,10 +22,11 @@ from made_localization import (  # noqa: F401 (fixtures)
 import data
 import localize
 import predictions_json
-import preparation
 import utils
-from localization import live, online, trained
+from features import preparation
+from localization import live, online
 from localization.results import Segment, highlights
+from run_folder import find_run
 
 
 def store_of(features, prepared):
@@ -168,7 +169,7 @@ def test_live_says_that_normalisation_runs_along(run_folder, loads, tmp_path, ca
 def test_live_on_an_address(run_folder, loads, tmp_path, server):
     film(tmp_path / "served/v.mp4", (1, BLACK), (2, BRIGHT), (1, BLACK))
     source = live.LiveSource(f"{server.address}/v.mp4", 5, (32, 32))
-    model = localize.load(trained.find_run(run_folder), 1)
+    model = localize.load(find_run(run_folder), 1)
     assert spans(live.localize_live(source, model, 0.3, lambda action: None)) == [(0.9, 2.9)]
     assert source.duration == pytest.approx(4) and source.passed == 0
 
@@ -176,7 +177,7 @@ def test_live_on_an_address(run_folder, loads, tmp_path, server):
 def test_ctrl_c_ends_a_stream_and_keeps_what_was_found(run_folder, loads, tmp_path):
     video = film(tmp_path / "v.mp4", (1, BRIGHT), (20, BLACK), (1, BRIGHT), (60, BLACK))
     source = live.LiveSource(str(video), 5, (32, 32))
-    model = localize.load(trained.find_run(run_folder), 1)
+    model = localize.load(find_run(run_folder), 1)
     seen = []
 
     def stop(action):

@@ -26,8 +26,8 @@ from made_videos import make_video
 import localize
 import metrics
 import utils
-from localization import trained
 from localization.results import Segment
+from run_folder import find_run
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared/data/videos"
@@ -37,7 +37,7 @@ SHARED = ROOT.parent / "shared/data/videos"
 
 
 def test_without_a_model_the_error_says_how_to_get_one(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(trained, "PROJECT", tmp_path / "project")
+    monkeypatch.setattr("run_folder.PROJECT", tmp_path / "project")
     monkeypatch.chdir(tmp_path)
     assert localize.main(["some.mp4"]) == 2
     error = capsys.readouterr().err
@@ -45,14 +45,14 @@ def test_without_a_model_the_error_says_how_to_get_one(monkeypatch, tmp_path, ca
 
 
 def test_the_demos_model_is_found_in_the_project_first(monkeypatch, tmp_path, run_folder):
-    monkeypatch.setattr(trained, "PROJECT", tmp_path / "project")
+    monkeypatch.setattr("run_folder.PROJECT", tmp_path / "project")
     monkeypatch.chdir(tmp_path)
     run_folder.rename(run_folder.with_name("demo"))
-    assert trained.find_run().folder == tmp_path / "runs/demo"
+    assert find_run().folder == tmp_path / "runs/demo"
     in_project = tmp_path / "project/runs/demo"
     in_project.parent.mkdir(parents=True)
     (tmp_path / "runs/demo").rename(in_project)
-    assert trained.find_run().folder == in_project
+    assert find_run().folder == in_project
 
 
 def test_an_export_moved_elsewhere_is_a_model_too(tmp_path, run_folder):
@@ -60,30 +60,30 @@ def test_an_export_moved_elsewhere_is_a_model_too(tmp_path, run_folder):
     moved.parent.mkdir()
     run_folder.rename(moved)
     (moved / "saved_model/saved_model.pb").touch()
-    assert trained.find_run(moved / "saved_model") == trained.find_run(moved)
+    assert find_run(moved / "saved_model") == find_run(moved)
     (moved / "config.yml").unlink()
     with pytest.raises(ValueError, match=r"saved_model: expected a run's folder.*: config\.yml missing in .*/best"):
-        trained.find_run(moved / "saved_model")
+        find_run(moved / "saved_model")
     with pytest.raises(ValueError, match=r"--model .*nowhere: no such folder; expected that of a run"):
-        trained.find_run(tmp_path / "nowhere")
+        find_run(tmp_path / "nowhere")
 
 
 def test_a_model_of_imported_features_is_refused(run_folder):
     value = utils.read_json(run_folder / "model.json") | {"features": {"backbone": "imported"}}
     utils.write_json(run_folder / "model.json", value)
     with pytest.raises(ValueError, match="trained on imported features"):
-        trained.find_run(run_folder)
+        find_run(run_folder)
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"classes": 3}'])
 def test_a_damaged_description_is_named(run_folder, text):
     (run_folder / "model.json").write_text(text)
     with pytest.raises(ValueError, match=r"model\.json: expected what trainer\.py writes"):
-        trained.find_run(run_folder)
+        find_run(run_folder)
 
 
 def test_a_model_says_what_it_learnt_from(run_folder):
-    sentence, caution = trained.find_run(run_folder).describe()
+    sentence, caution = find_run(run_folder).describe()
     assert sentence == "runs/made, trained on 7 videos of “made set”, knows 2 actions: bright, dim."
     assert caution == ""
 
@@ -92,7 +92,7 @@ def test_the_demos_model_says_that_it_knows_drawn_figures_only(run_folder):
     value = utils.read_json(run_folder / "model.json")
     value["training_data"]["version"] = "sample set 3"
     utils.write_json(run_folder / "model.json", value)
-    _, caution = trained.find_run(run_folder).describe()
+    _, caution = find_run(run_folder).describe()
     assert "drawn figures only" in caution and "Your own videos" in caution
 
 
@@ -102,11 +102,11 @@ def test_an_older_run_is_described_by_its_annotations(run_folder, tmp_path):
     utils.write_json(run_folder / "model.json", value)
     file = tmp_path / "annotations.json"
     (run_folder / "config.yml").write_text(settings_of(f"paths.json_data_path={file}").to_yaml())
-    assert "trained on annotations.json, which is not here," in trained.find_run(run_folder).describe()[0]
+    assert "trained on annotations.json, which is not here," in find_run(run_folder).describe()[0]
     video = {"duration": 9, "annotations": [{"segment": [1, 2], "label": "dim"}]}
     database = {"a": video | {"subset": "training"}, "b": video | {"subset": "validation"}}
     utils.write_json(file, {"version": "sample set 2", "taxonomy": [], "database": database})
-    run = trained.find_run(run_folder)
+    run = find_run(run_folder)
     assert (run.version, run.videos, run.knows_drawn_figures_only) == ("sample set 2", 1, True)
 
 
@@ -114,7 +114,7 @@ def test_many_classes_are_shortened(run_folder):
     value = utils.read_json(run_folder / "model.json")
     value["classes"] = ["background", *(f"action {number}" for number in range(200))]
     utils.write_json(run_folder / "model.json", value)
-    sentence, _ = trained.find_run(run_folder).describe()
+    sentence, _ = find_run(run_folder).describe()
     assert "knows 200 actions: action 0, " in sentence and sentence.endswith("action 11 and 188 more.")
 
 

@@ -11,11 +11,12 @@ from made_evaluation import DATA, annotated, known_files, prediction, truth
 import annotations
 import metrics
 from annotations import Annotations, Node
+from evaluation.predictions import UnknownLabelError, load_predictions
 
 
 def test_known_numbers():
     ground_truth, predictions = known_files()
-    scored = metrics.evaluate(annotations.load(ground_truth), metrics.load_predictions(predictions), "validation")
+    scored = metrics.evaluate(annotations.load(ground_truth), load_predictions(predictions), "validation")
     expected = [0.71428571] * 3 + [0.6875] * 2 + [0.59722222] + [0.52083333] * 3 + [0.5]
     np.testing.assert_allclose(scored.mAP, expected, atol=5e-9)
     assert scored.average_mAP == pytest.approx(0.6177579365079365, abs=1e-15)
@@ -128,7 +129,7 @@ def test_no_prediction_is_dropped_however_many():
 def test_a_label_outside_the_classes_is_an_error_or_ignored_and_counted():
     ground_truth = annotated({"v": truth((0, 10))})
     results = {"v": [prediction(0, 10, 0.5)], "w": [prediction(0, 1, 0.9), prediction(0, 1, 0.9, "Yoga")]}
-    with pytest.raises(metrics.UnknownLabelError, match=r"results\.w\[1\]\.label: 'Yoga' is none of the 1 classes"):
+    with pytest.raises(UnknownLabelError, match=r"results\.w\[1\]\.label: 'Yoga' is none of the 1 classes"):
         metrics.evaluate(ground_truth, results, "validation")
     scored = metrics.evaluate(ground_truth, results, "validation", ignore_unknown_labels=True)
     assert (scored.ignored, scored.predictions, scored.average_mAP) == (1, 2, 0.5)

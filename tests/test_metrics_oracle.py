@@ -8,7 +8,7 @@ import pytest
 from made_evaluation import annotated, prediction, truth
 
 import metrics
-from annotations import Segment
+from segments import Segment
 
 
 def oracle_tiou(one, other):

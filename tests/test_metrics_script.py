@@ -7,7 +7,8 @@ import pytest
 from made_evaluation import annotated, known_files, prediction, truth
 
 import metrics
-from annotations import Segment
+from evaluation import predictions
+from segments import Segment
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ def test_predictions_that_cannot_be_read_are_named(tmp_path, change):
     path = tmp_path / "p.json"
     path.write_text(json.dumps({"results": {"v": [prediction(0, 1, 1), prediction(0, 1, 1) | change]}}))
     with pytest.raises(ValueError, match=r"p\.json: results\.v\[1\]: expected \{\"label\": text"):
-        metrics.load_predictions(path)
+        predictions.load_predictions(path)
 
 
 @pytest.mark.parametrize("key", ["label", "score", "segment"])
@@ -38,7 +39,7 @@ def test_missing_keys_are_named(key):
 def test_files_of_another_layout(tmp_path, text):
     (tmp_path / "p.json").write_text(text)
     with pytest.raises(ValueError, match=r"p\.json: .*expected"):
-        metrics.load_predictions(tmp_path / "p.json")
+        predictions.load_predictions(tmp_path / "p.json")
 
 
 def test_thresholds_as_typed():

@@ -9,7 +9,7 @@ import nbformat
 import numpy as np
 import pytest
 
-import notebook_plots
+from notebooks import pictures as drawing
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -46,8 +46,8 @@ def test_committed_without_outputs(name):
 
 def test_what_is_missing_is_said_in_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(notebook_plots.MissingError) as caught:
-        notebook_plots.open_project("configs/sample.yml", [f"paths.data_dir={tmp_path}"], needs=("annotations",))
+    with pytest.raises(drawing.MissingError) as caught:
+        drawing.open_project("configs/sample.yml", [f"paths.data_dir={tmp_path}"], needs=("annotations",))
     (line,) = caught.value._render_traceback_()
     assert line.startswith(f"missing: {tmp_path}/data/sample/annotations.json: run `make demo`")
     assert Path.cwd() == ROOT

@@ -12,24 +12,24 @@ import keras
 import numpy as np
 import pytest
 
-import model
+from extraction import backbones, efficientnet_lite
 
 
 @pytest.fixture(scope="module")
 def lite():
-    return model.build_feature_extractor("efficientnet_lite0")
+    return backbones.build_feature_extractor("efficientnet_lite0")
 
 
 @pytest.fixture(scope="module")
 def inception():
-    return model.build_feature_extractor("inception_resnet_v2", "random", resize=(224, 224), pooling="none")
+    return backbones.build_feature_extractor("inception_resnet_v2", "random", resize=(224, 224), pooling="none")
 
 
 @pytest.fixture(scope="module")
 def lite_network():
     """The network without its pooling, and no weights: what a user would save."""
-    network = model.efficientnet_lite.build("efficientnet_lite0")
-    model.efficientnet_lite.load_state_dict(network, model.efficientnet_lite.imagenet_file("efficientnet_lite0"))
+    network = efficientnet_lite.build("efficientnet_lite0")
+    efficientnet_lite.load_state_dict(network, efficientnet_lite.imagenet_file("efficientnet_lite0"))
     return network
 
 
@@ -65,7 +65,7 @@ def test_lite_says_which_weights_it_has(lite):
 
 
 def test_pooled_features_are_the_mean_of_the_map(lite):
-    whole = model.build_feature_extractor("efficientnet_lite0", pooling="none")
+    whole = backbones.build_feature_extractor("efficientnet_lite0", pooling="none")
     assert whole.feature_shape == (7, 7, 1280)
     batch = frames(1, 224, 224)
     maps = whole.model(batch, training=False).numpy()
@@ -86,7 +86,7 @@ def test_inception_has_the_map_of_the_original(inception):
 
 
 def test_inception_pools_to_1536_numbers():
-    extractor = model.build_feature_extractor("inception_resnet_v2", "random", resize=(75, 96))
+    extractor = backbones.build_feature_extractor("inception_resnet_v2", "random", resize=(75, 96))
     assert extractor.feature_shape == (1536,)
     assert extractor.model.output_shape == (None, 1536)
 
@@ -94,7 +94,7 @@ def test_inception_pools_to_1536_numbers():
 def test_random_weights_follow_their_seed(caplog):
     batch = frames(2, 64, 96)
     features = [
-        model.build_feature_extractor("efficientnet_lite0", "random", (64, 96), seed=seed).model(batch).numpy()
+        backbones.build_feature_extractor("efficientnet_lite0", "random", (64, 96), seed=seed).model(batch).numpy()
         for seed in (3, 3, 4)
     ]
     assert np.array_equal(features[0], features[1])
@@ -121,7 +121,7 @@ def test_random_weights_follow_their_seed(caplog):
 )
 def test_unknown_settings_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        model.build_feature_extractor(**{"backbone": "efficientnet_lite0"} | arguments)
+        backbones.build_feature_extractor(**{"backbone": "efficientnet_lite0"} | arguments)
 
 
 # files of weights
@@ -136,7 +136,7 @@ def saved(lite_network, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 def test_own_keras_file_gives_the_same_features(lite, saved):
-    extractor = model.build_feature_extractor("efficientnet_lite0", str(saved))
+    extractor = backbones.build_feature_extractor("efficientnet_lite0", str(saved))
     batch = frames(1, 224, 224)
     assert np.array_equal(extractor.model(batch).numpy(), lite.model(batch).numpy())
     assert extractor.weights_file == saved
@@ -148,25 +148,25 @@ def test_files_that_do_not_fit_are_refused(saved):
     with pytest.raises(
         ValueError, match=rf"{re.escape(str(saved))}: not the weights of efficientnet_lite1 .*\(5, 5, 144, 1\)"
     ):
-        model.build_feature_extractor("efficientnet_lite1", str(saved))
+        backbones.build_feature_extractor("efficientnet_lite1", str(saved))
     with h5py.File(saved, "r+") as file:
         file["layers/conv2d/vars/0"][0, 0, 0, 0] = np.nan
     with pytest.raises(ValueError, match=rf"{re.escape(str(saved))}: conv_stem/kernel: expected finite numbers"):
-        model.build_feature_extractor("efficientnet_lite0", str(saved))
+        backbones.build_feature_extractor("efficientnet_lite0", str(saved))
     with h5py.File(saved, "r+") as file:
         del file["layers/conv2d/vars/0"]
     with pytest.raises(
         ValueError, match=rf"{re.escape(str(saved))}: not the weights .*conv_stem.* expected 1 variables"
     ):
-        model.build_feature_extractor("efficientnet_lite0", str(saved))
+        backbones.build_feature_extractor("efficientnet_lite0", str(saved))
     saved.write_bytes(saved.read_bytes()[:5000])
     with pytest.raises(ValueError, match=rf"{re.escape(str(saved))}: not the weights .*truncated file"):
-        model.build_feature_extractor("efficientnet_lite0", str(saved))
+        backbones.build_feature_extractor("efficientnet_lite0", str(saved))
 
 
 def test_pytorch_file_of_another_version_is_refused(lite):
     with pytest.raises(ValueError, match="lite0-57934424.pth: does not fit efficientnet_lite1: tensor _blocks"):
-        model.build_feature_extractor("efficientnet_lite1", str(lite.weights_file))
+        backbones.build_feature_extractor("efficientnet_lite1", str(lite.weights_file))
 
 
 # the published weights of Inception-ResNet v2
@@ -206,7 +206,7 @@ def test_file_with_another_hash_is_left_alone(keras_home):
     file = keras_home / "inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
     file.write_bytes(b"abc")  # MD5 from RFC 1321
     with pytest.raises(ValueError) as error:
-        model.build_feature_extractor("inception_resnet_v2")
+        backbones.build_feature_extractor("inception_resnet_v2")
     for part in (str(file), "d19885ff4a710c122648d3b5c3b684e4", "900150983cd24fb0d6963f7d28e17f72"):
         assert part in str(error.value)
     assert file.read_bytes() == b"abc"
@@ -215,31 +215,31 @@ def test_file_with_another_hash_is_left_alone(keras_home):
 def test_without_network_the_error_says_which_file_to_put_where(keras_home, monkeypatch):
     with socket.socket() as closed:  # bound but not listening: a connection is refused at once
         closed.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(model, "INCEPTION_URL", f"http://127.0.0.1:{closed.getsockname()[1]}/")
+        monkeypatch.setattr(backbones, "INCEPTION_URL", f"http://127.0.0.1:{closed.getsockname()[1]}/")
         with pytest.raises(ValueError) as error:
-            model.build_feature_extractor("inception_resnet_v2")
-    for part in (str(keras_home / model.INCEPTION_FILE), "could not be downloaded", model.INCEPTION_MD5):
+            backbones.build_feature_extractor("inception_resnet_v2")
+    for part in (str(keras_home / backbones.INCEPTION_FILE), "could not be downloaded", backbones.INCEPTION_MD5):
         assert part in str(error.value)
     assert list(keras_home.iterdir()) == []
     assert socket.getdefaulttimeout() is None
 
 
 def test_download_lands_in_keras_folder_and_is_not_repeated(keras_home, monkeypatch):
-    monkeypatch.setattr(model, "INCEPTION_MD5", "900150983cd24fb0d6963f7d28e17f72")
+    monkeypatch.setattr(backbones, "INCEPTION_MD5", "900150983cd24fb0d6963f7d28e17f72")
     with server(b"abc") as address:
-        monkeypatch.setattr(model, "INCEPTION_URL", address)
-        file = model._inception_file()
-    assert file == keras_home / model.INCEPTION_FILE
+        monkeypatch.setattr(backbones, "INCEPTION_URL", address)
+        file = backbones._inception_file()
+    assert file == keras_home / backbones.INCEPTION_FILE
     assert file.read_bytes() == b"abc"
-    assert model._inception_file() == file  # the server is gone
+    assert backbones._inception_file() == file  # the server is gone
     assert list(keras_home.iterdir()) == [file]
 
 
 @pytest.mark.parametrize(("body", "announced"), [(b"abd", 3), (b"ab", 3)])
 def test_wrong_or_cut_download_leaves_nothing(keras_home, monkeypatch, body, announced):
-    monkeypatch.setattr(model, "INCEPTION_MD5", "900150983cd24fb0d6963f7d28e17f72")
+    monkeypatch.setattr(backbones, "INCEPTION_MD5", "900150983cd24fb0d6963f7d28e17f72")
     with server(body, announced) as address:
-        monkeypatch.setattr(model, "INCEPTION_URL", address)
+        monkeypatch.setattr(backbones, "INCEPTION_URL", address)
         with pytest.raises(ValueError, match="could not be downloaded"):
-            model._inception_file()
+            backbones._inception_file()
     assert list(keras_home.iterdir()) == []

@@ -10,9 +10,8 @@ from made_videos import make_video
 
 import annotations
 import config
-import error_analysis
-import metrics
 import report
+from evaluation import errors, predictions
 from report_page import rendering
 
 
@@ -57,10 +56,10 @@ def settings_of(folder, subset="validation"):
 def test_curves_are_those_of_the_error_analysis(run):
     """An oracle: it matches all videos at once by its own code."""
     annotated = annotations.load(run / "annotations.json")
-    results = metrics.load_predictions(run / "run/predictions_validation.json")
+    results = predictions.load_predictions(run / "run/predictions_validation.json")
     content = report.load_content(settings_of(run))
     data = rendering.page_data(content, run)
-    for label, (recall, precision) in error_analysis.precision_recall(annotated, results, "validation").items():
+    for label, (recall, precision) in errors.precision_recall(annotated, results, "validation").items():
         drawn = data["curves"]["classes"][data["classes"].index(label)]
         np.testing.assert_allclose(np.reshape(drawn, (-1, 2)), np.stack([recall, precision], 1).round(4))
 

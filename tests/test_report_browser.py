@@ -9,6 +9,8 @@ from made_videos import make_mpeg4
 from page_driving import marker, open_video, set_threshold, start_of, until
 
 import report
+from report_page import rendering
+from report_page.content import PageContent, VideoView
 
 pytestmark = pytest.mark.slow
 
@@ -280,10 +282,10 @@ def test_500_videos_stay_light(opened, tmp_path):
         rows = [(str(random.choice(labels)), float(start), float(start + 5)) for start in starts]
         found = sorted(((*row, float(random.random())) for row in rows), key=lambda row: -row[3])
         times, curves = np.linspace(0, 120, 400), {label: random.random(400) for label in labels[:3]}
-        return report.VideoView(f"video {number:03d}", 120.0, None, tuple(rows[:5]), tuple(found), times, curves, ())
+        return VideoView(f"video {number:03d}", 120.0, None, tuple(rows[:5]), tuple(found), times, curves, ())
 
-    content = report.PageContent("many", "", tuple(view(number) for number in range(500)), None, None, None)
-    page = opened(report.write_page(tmp_path / "report.html", content))
+    content = PageContent("many", "", tuple(view(number) for number in range(500)), None, None, None)
+    page = opened(rendering.write_page(tmp_path / "report.html", content))
     assert page.locator(".row").count() == 500
 
     def elements():
@@ -302,11 +304,11 @@ def test_500_videos_stay_light(opened, tmp_path):
 
 
 def test_a_page_of_own_videos_and_one_of_none(opened, tmp_path):
-    view = report.VideoView("mine", 8.0, None, None, (("jump", 1.0, 2.0, 0.9), ("run", 3.0, 4.0, 0.15)), None, None, ())
-    content = report.PageContent("Actions in mine", "Found by a model.", (view,), None, None, None)
-    page = opened(report.write_page(tmp_path / "own.html", content))
+    view = VideoView("mine", 8.0, None, None, (("jump", 1.0, 2.0, 0.9), ("run", 3.0, 4.0, 0.15)), None, None, ())
+    content = PageContent("Actions in mine", "Found by a model.", (view,), None, None, None)
+    page = opened(rendering.write_page(tmp_path / "own.html", content))
     assert page.locator("#found strong").inner_text() == "1"
     assert page.locator(".band h4").all_inner_texts() == ["predicted"]
     assert page.locator("#charts").count() == 0
-    empty = opened(report.write_page(tmp_path / "empty.html", report.PageContent("none", "", (), None, None, None)))
+    empty = opened(rendering.write_page(tmp_path / "empty.html", PageContent("none", "", (), None, None, None)))
     assert empty.locator(".row").count() == 0 and empty.locator("#found strong").inner_text() == "0"

@@ -12,7 +12,9 @@ from made_pages import a_page, a_view, data_of
 from made_videos import grey, make_sound, make_video
 
 import report
-from report_page import matching, rendering, scores, verdict
+from evaluation import matching
+from prediction import score_file as scores
+from report_page import rendering, verdict
 
 EVIL = "<script>alert(1)</script>\u2028&"
 
@@ -170,7 +172,7 @@ def test_a_cut_file_gives_the_pictures_before_the_cut(tmp_path):
 
 def test_labels_ids_and_notes_are_text(tmp_path):
     view = a_view(EVIL, truth=((EVIL, 1, 3),), predictions=((EVIL, 1, 3, 0.9),))
-    path = report.write_page(tmp_path / "page.html", a_page(view, title=EVIL, model=EVIL, notes=(EVIL,)))
+    path = rendering.write_page(tmp_path / "page.html", a_page(view, title=EVIL, model=EVIL, notes=(EVIL,)))
     html = path.read_text()
     assert "<script>alert" not in html and html.count("<script") == 2
     assert not set("<>&\u2028") & set(rendering.to_script_json(EVIL))
@@ -178,7 +180,7 @@ def test_labels_ids_and_notes_are_text(tmp_path):
 
 
 def test_the_page_asks_for_nothing_and_runs_only_its_own_script(tmp_path):
-    html = report.write_page(tmp_path / "page.html", a_page(a_view())).read_text()
+    html = rendering.write_page(tmp_path / "page.html", a_page(a_view())).read_text()
     script = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     assert len(script) == 1
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
@@ -190,7 +192,7 @@ def test_the_page_asks_for_nothing_and_runs_only_its_own_script(tmp_path):
 
 def test_videos_are_linked_relative_and_encoded(tmp_path):
     view = a_view(file=tmp_path / "videos/a b#1?&.mp4")
-    data = data_of(report.write_page(tmp_path / "run/page.html", a_page(view)).read_text())
+    data = data_of(rendering.write_page(tmp_path / "run/page.html", a_page(view)).read_text())
     assert data["videos"][0]["file"] == "../videos/a%20b%231%3F%26.mp4"
     assert data["videos"][0]["name"] == "a b#1?&.mp4"
 
@@ -198,7 +200,7 @@ def test_videos_are_linked_relative_and_encoded(tmp_path):
 def test_data_of_own_videos(tmp_path):
     times, curves = np.array([0.5, 1.5]), {"jump": np.array([0.1, 0.956])}
     view = a_view(truth=None, predictions=(("jump", 1, 3, 0.9), ("jump", 5, 6, 0.15)), times=times, curves=curves)
-    data = data_of(report.write_page(tmp_path / "page.html", a_page(view)).read_text())
+    data = data_of(rendering.write_page(tmp_path / "page.html", a_page(view)).read_text())
     assert data["verdict"] == "1 action found in 1 video, with a score of 0.20 or more." and data["threshold"] == 0.2
     assert not data["annotated"] and data["evaluation"] is None and data["curves"] is None
     (video,) = data["videos"]
@@ -209,5 +211,5 @@ def test_data_of_own_videos(tmp_path):
 
 
 def test_a_page_without_videos(tmp_path):
-    data = data_of(report.write_page(tmp_path / "page.html", a_page()).read_text())
+    data = data_of(rendering.write_page(tmp_path / "page.html", a_page()).read_text())
     assert data["videos"] == [] and data["verdict"] == "0 actions found in 0 videos, with a score of 0.20 or more."

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import feature_import
+import command_line
 import utils
+from features import arrays
 from localization.results import Segment
 from localization.writers import write_csv
 from report_page import rendering
@@ -80,7 +81,7 @@ def test_errors_are_one_printable_line(capsys):
     def fail():
         raise ValueError("a\nb\x1b[2J\u202e")
 
-    assert utils.run_script(fail) == 2
+    assert command_line.run_script(fail) == 2
     assert capsys.readouterr().err == "error: a b\\x1b[2J\\u202e\n"
 
 
@@ -95,18 +96,18 @@ class Touch:
 def test_arrays_run_no_code(tmp_path):
     np.save(tmp_path / "a.npy", np.array([Touch(tmp_path / "ran")], object), allow_pickle=True)
     with pytest.raises(ValueError, match="a.npy: not an array of features"):
-        feature_import.read_array(tmp_path / "a.npy")
+        arrays.read_array(tmp_path / "a.npy")
     (tmp_path / "b.npy").write_bytes(pickle.dumps(Touch(tmp_path / "ran")))
     with pytest.raises(ValueError, match="b.npy: not an array of features"):
-        feature_import.read_array(tmp_path / "b.npy")
+        arrays.read_array(tmp_path / "b.npy")
     assert not (tmp_path / "ran").exists()
 
 
 def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", features=np.zeros((100, 1000)))
-    monkeypatch.setattr(feature_import, "MAX_BYTES", 700_000)
+    monkeypatch.setattr(arrays, "MAX_BYTES", 700_000)
     with pytest.raises(ValueError, match="a.npz: .* at most 700,000 bytes unpacked, received 800,128"):
-        feature_import.read_array(tmp_path / "a.npz")
+        arrays.read_array(tmp_path / "a.npz")
 
 
 def test_an_array_whose_header_asks_for_the_whole_memory_is_refused(tmp_path):
@@ -118,7 +119,7 @@ def test_an_array_whose_header_asks_for_the_whole_memory_is_refused(tmp_path):
         archive.writestr("features.npy", content)
     for name in ("a.npy", "b.npz"):
         with pytest.raises(ValueError, match=f"{name}: not an array of features"):
-            feature_import.read_array(tmp_path / name)
+            arrays.read_array(tmp_path / name)
 
 
 @pytest.mark.slow

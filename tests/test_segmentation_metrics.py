@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import segmentation_metrics
-from annotations import Annotations, Segment, Video
-from segmentation_metrics import (
+from annotations import Annotations, Video
+from evaluation import segmentation
+from evaluation.segmentation import (
     Classes,
     edit_score,
     evaluate_segmentation,
@@ -17,6 +17,7 @@ from segmentation_metrics import (
     frames_of_predictions,
     frames_of_scores,
 )
+from segments import Segment
 
 
 def score(predicted, true, **more):
@@ -226,16 +227,16 @@ def files(tmp_path):
 
 def test_command_scores_segments_then_the_scores_of_frames(files, capsys):
     folder, options = files
-    assert segmentation_metrics.main(options) == 0
+    assert segmentation.main(options) == 0
     assert "best scored segment at 15 frames a second" in capsys.readouterr().out
     written = json.loads((folder / "run/segmentation_validation.json").read_text())
     assert (written["accuracy"], written["edit"], written["F1"]["0.50"]) == (1, 1, 1)
     write_scores(folder / "run/scores_validation.npz")
-    assert segmentation_metrics.main(options) == 0
+    assert segmentation.main(options) == 0
     assert "most likely class of each sampled frame" in capsys.readouterr().out
     written = json.loads((folder / "run/segmentation_validation.json").read_text())
     assert (written["accuracy"], written["videos"]["missing"]) == (0.5, 1)
-    assert segmentation_metrics.main([*options, "--min-score", "0.5"]) == 0
+    assert segmentation.main([*options, "--min-score", "0.5"]) == 0
     written = json.loads((folder / "run/segmentation_validation.json").read_text())
     assert written["accuracy"] == pytest.approx(4 / 6)
 
@@ -244,7 +245,7 @@ def test_command_takes_any_files(files):
     folder, _ = files
     command = ["--ground-truth", str(folder / "truth.json"), "--subset", "validation", "--rate", "2"]
     command += ["--predictions", str(folder / "run/predictions_validation.json"), "--background", "a", "b"]
-    assert segmentation_metrics.main([*command, "--output", str(folder / "scored.json")]) == 0
+    assert segmentation.main([*command, "--output", str(folder / "scored.json")]) == 0
     written = json.loads((folder / "scored.json").read_text())
     assert (written["accuracy"], written["F1"]["0.50"]) == (1, 0)
     assert not (folder / "run/segmentation_validation.json").exists()
@@ -260,5 +261,5 @@ def test_command_takes_any_files(files):
     ],
 )
 def test_command_says_what_is_wrong(files, more, message, capsys):
-    assert segmentation_metrics.main([*files[1], *more]) == 2
+    assert segmentation.main([*files[1], *more]) == 2
     assert message in capsys.readouterr().err

@@ -39,7 +39,7 @@ def test_it_learns_the_actions(folder):
 def test_what_a_run_leaves(folder):
     run = folder / "run"
     names = {path.name for path in run.iterdir()}
-    assert names >= {*trainer.RUN_FILES, "predictions_validation.json"}
+    assert names >= {*run_folder.MODEL_FILES, "metrics.jsonl", "checkpoints", "predictions_validation.json"}
     assert any(name.startswith("events.out.tfevents") for name in names)
     training = [record for record in values(run) if "loss" in record]
     evaluation = [record for record in values(run) if "loss_eval" in record]

@@ -9,7 +9,7 @@ from training_processes import assert_same, losses, weights
 
 import data
 import trainer
-from learning.run_data import load_data
+from training.run_data import load_data
 
 WINDOWS = np.stack([np.arange(0, 40, 4), np.full(10, 4)], axis=1)
 ACTION = np.arange(10) < 2  # two windows of ten

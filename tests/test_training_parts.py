@@ -14,12 +14,11 @@ import config
 import model
 import trainer
 import utils
-from learning import recurrence
-from learning.adam import Adam
-from learning.evaluation import draw_timeline
-from learning.recurrence import BidirectionalLSTM
-from learning.warm_start import take_weights
-from training import Training
+from model import BidirectionalLSTM
+from training.adam import Adam
+from training.evaluation import draw_timeline
+from training.state import Training
+from training.warm_start import take_weights
 
 
 def both_layers(merge, sequences):
@@ -36,7 +35,7 @@ def both_layers(merge, sequences):
 @pytest.mark.parametrize("unrolled", [0, 64])
 @pytest.mark.parametrize(("merge", "sequences"), [("ave", True), ("concat", True), ("concat", False)])
 def test_the_layer_computes_what_keras_computes(monkeypatch, merge, sequences, unrolled):
-    monkeypatch.setattr(recurrence, "UNROLLED_FRAMES", unrolled)
+    monkeypatch.setattr(model, "UNROLLED_FRAMES", unrolled)
     features = tf.constant(np.random.default_rng(0).normal(size=(3, 7, 4)), tf.float32)
     mask = tf.constant([[True] * 7, [True] * 4 + [False] * 3, [True] + [False] * 6])
     values, gradients = [], []

@@ -12,8 +12,8 @@ from training_processes import assert_same, finished, losses, start, weights
 
 import trainer
 import utils
-from learning.saved_model import load_saved_model
-from learning.stopping import StopRequested, StopSignals
+from run_folder import load_saved_model
+from training.stopping import StopRequested, StopSignals
 
 # short windows, whose graphs are soon traced
 EVERY = (

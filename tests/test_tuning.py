@@ -8,10 +8,11 @@ from made_features import RATE, SETTINGS, made_settings, make_data_set
 
 import config
 import data
-import feature_records
 import predictions_json
 import trainer
-import tuning
+from features import records
+from training import tuning
+from training.run_data import load_data
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,8 @@ def folder(tmp_path_factory):
 def write_shots(path, shots, frames=4):
     features = np.repeat(np.asarray(shots, np.float32), frames, axis=0)
     times = (np.arange(len(features)) + 0.5) / RATE
-    video = feature_records.VideoFeatures(path.stem, features, times, len(features) / RATE, RATE)
-    feature_records.write_features(path, video, "float32")
+    video = records.VideoFeatures(path.stem, features, times, len(features) / RATE, RATE)
+    records.write_features(path, video, "float32")
 
 
 def test_folds_keep_groups_together_and_are_of_a_size():
@@ -59,7 +60,7 @@ def test_a_shot_that_is_like_two_groups_joins_them(tmp_path):
 
 def test_a_frame_is_scored_by_a_model_that_has_not_seen_its_label(folder):
     settings = made_settings(folder)
-    run_data = trainer.load_data(settings, ("training",))
+    run_data = load_data(settings, ("training",))
     store = run_data.training
     # the first video's labels are swapped: only its own fold could learn that
     swapped = store.labels.copy()
@@ -77,7 +78,7 @@ def test_a_fit_takes_nothing_from_the_run_in_its_folder(folder):
     trained, elsewhere = (made_settings(folder, f"paths.model_dir={name}", *steps) for name in ("trained", "none"))
     trainer.run(trained)
     assert list((folder / "trained/checkpoints/best").glob("ckpt-*"))
-    run_data = trainer.load_data(trained, ("training",))
+    run_data = load_data(trained, ("training",))
     labels = np.zeros_like(run_data.training.labels)
     one, other = (tuning.fit(settings, run_data, labels) for settings in (trained, elsewhere))
     for weight, expected in zip(one.classifier.weights, other.classifier.weights, strict=True):
@@ -90,7 +91,7 @@ def test_tuning_writes_settings_that_predict(folder, capsys, monkeypatch):
     options = ["--set", f"paths.data_dir={folder}", "--tune", "--folds", "2"]
     for assignment in SETTINGS:
         options += ["--set", assignment]
-    assert predictions_json.main(options) == 0
+    assert trainer.main(options) == 0
     printed = capsys.readouterr().out
     tuned = config.load(folder / "run/tuned.yml")
     found = json.loads((folder / "run/tuning.json").read_text())
@@ -103,5 +104,5 @@ def test_tuning_writes_settings_that_predict(folder, capsys, monkeypatch):
 
 
 def test_too_few_folds_are_refused(capsys):
-    assert predictions_json.main(["--tune", "--folds", "1"]) == 2
+    assert trainer.main(["--tune", "--folds", "1"]) == 2
     assert "--folds: expected at least 2" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import command_line
 import utils
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,7 @@ def test_a_full_disk_is_told_with_the_file(tmp_path, capsys):
         with utils.atomic_path(tmp_path / "a.json"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    assert utils.run_script(fill) == 2
+    assert command_line.run_script(fill) == 2
     assert f"No space left on device: '{tmp_path / 'a.json'}'" in capsys.readouterr().err
 
 
@@ -123,7 +124,7 @@ def test_a_users_error_is_one_line_and_status_2(capsys):
     def fail():
         raise ValueError("file.json: bad")
 
-    assert utils.run_script(fail) == 2
+    assert command_line.run_script(fail) == 2
     assert capsys.readouterr().err == "error: file.json: bad\n"
 
 
@@ -132,12 +133,13 @@ def test_a_bug_keeps_its_traceback():
         raise KeyError("bug")
 
     with pytest.raises(KeyError):
-        utils.run_script(fail)
+        command_line.run_script(fail)
 
 
 @pytest.mark.parametrize("lines", [1, 100_000])
 def test_a_reader_that_has_enough_is_no_error(lines):
-    code = f"import utils; raise SystemExit(utils.run_script(lambda: [print('line') for _ in range({lines})] and 0))"
+    work = f"lambda: [print('line') for _ in range({lines})] and 0"
+    code = f"import command_line; raise SystemExit(command_line.run_script({work}))"
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -150,10 +152,10 @@ def test_another_broken_pipe_is_an_error(capsys):
     def run():
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
-    assert utils.run_script(run) == 2
+    assert command_line.run_script(run) == 2
     assert "Broken pipe" in capsys.readouterr().err
 
 
 def test_status_passes_through():
-    assert utils.run_script(lambda: 1) == 1
-    assert utils.run_script(lambda: None) == 0
+    assert command_line.run_script(lambda: 1) == 1
+    assert command_line.run_script(lambda: None) == 0

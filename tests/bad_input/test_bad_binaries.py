@@ -7,9 +7,9 @@ import pytest
 from made_features import make_data_set
 from outcomes import refused
 
-import feature_import
-import feature_records as records
-import utils
+import command_line
+from features import arrays as importing
+from features import records
 
 ANNOTATED = {"v": {"subset": "training", "duration": 3, "annotations": []}}
 
@@ -45,7 +45,7 @@ def test_feature_files_are_refused(tmp_path, capsys, case):
     path.write_bytes(FEATURES[case](whole(path)))
 
     def main(argv):
-        return utils.run_script(lambda: list(records.read_features([path])))
+        return command_line.run_script(lambda: list(records.read_features([path])))
 
     refused(capsys, main, [], names=path, because="")
 
@@ -84,7 +84,7 @@ def test_arrays_are_refused(tmp_path, capsys, arrays, case):
     make(arrays / name)
     sets = [f"paths.data_dir={tmp_path}", "paths.json_data_path=annotations.json", "paths.feature_map_folder=features"]
     options = [part for text in sets for part in ("--set", text)]
-    status = feature_import.main(["import", str(arrays), "--rate", "1", *options])
+    status = importing.main(["import", str(arrays), "--rate", "1", *options])
     printed = capsys.readouterr()
     lines = [line for line in printed.err.splitlines() if line.startswith("ERROR")]
     assert status == 1 and len(lines) == 1, printed

@@ -12,8 +12,8 @@ from made_videos import make_sound, make_video
 from outcomes import digests
 
 import feature_map_extractor
-import feature_records
 import video_input
+from features import records
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def extract(folder, monkeypatch, capsys):
     printed = capsys.readouterr()
     assert "Traceback" not in printed.err + printed.out
     assert digests(folder / "videos") == before
-    read = feature_records.read_features(sorted((folder / "features/training").glob("*.tfrecord")))
+    read = records.read_features(sorted((folder / "features/training").glob("*.tfrecord")))
     return status, printed.out, {video.id: video for video in read}
 
 

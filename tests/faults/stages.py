@@ -20,6 +20,7 @@ from extraction_videos import ROOT, assignments, make_videos
 from made_features import SETTINGS, make_data_set
 from made_videos import make_video
 
+import command_line
 import utils
 
 SECONDS = 300  # after which a process hangs
@@ -178,7 +179,7 @@ class Train(Stage):
     reads_until = 0.7
 
     def make(self) -> None:
-        utils.set_up_logging("warning")
+        command_line.set_up_logging("warning")
         utils.start_tensorflow()
         make_data_set(self.made)
 

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from test_efficientnet_lite import ZERO_TO_FIVE, dictionary, storage, tensor, text, weights
 
 import annotations
+import command_line
 import config
-import efficientnet_lite
-import feature_records
-import metrics
-import utils
+from evaluation import predictions
+from extraction import efficientnet_lite
+from features import records
 
 ODD = [None, True, -1, 0, 1e308, float("nan"), float("inf"), 10**400, "", "1", "\x1b[31m", "a\nb", "../x", "\ud800"]
 
@@ -157,7 +157,7 @@ def check_annotations(path: Path) -> None:
 
 
 def check_predictions(path: Path) -> None:
-    for entries in metrics.load_predictions(path).values():
+    for entries in predictions.load_predictions(path).values():
         assert all(np.isfinite([entry["score"], *entry["segment"]]).all() for entry in entries)
 
 
@@ -168,7 +168,7 @@ def check_settings(path: Path) -> None:
 
 
 def check_features(path: Path) -> None:
-    for video in feature_records.read_features([path]):
+    for video in records.read_features([path]):
         assert video.id == "sample" and len(video.features) == len(video.timestamps) > 0
         assert video.features.dtype in ("float16", "bfloat16", "float32")
         assert np.isfinite([video.duration, *video.timestamps]).all()
@@ -200,7 +200,7 @@ def check(target: Target, path: Path, content: bytes) -> int:
     path.write_bytes(content)
     printed = io.StringIO()
     with contextlib.redirect_stderr(printed), np.errstate(all="ignore"):
-        status = utils.run_script(lambda: target.check(path))
+        status = command_line.run_script(lambda: target.check(path))
     lines = [line for line in printed.getvalue().splitlines() if not line.startswith("WARNING")]
     expected = status == 0 and not lines or status == 2 and len(lines) == 1 and path.name in lines[0]
     assert expected and "".join(lines).isprintable(), (status, lines)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from parsers import TARGETS, check
 
-import feature_records as records
+from features import records
 
 # what the long runs found, as the least file that showed it
 FOUND = [

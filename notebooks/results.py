@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import error_analysis
-from notebook_plots import BLUE, GREY, RED, add_legend, colours, new_figure, plain
+from evaluation import errors as error_kinds
+from notebooks.pictures import BLUE, GREY, RED, add_legend, colours, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# of error_analysis.KINDS
+# of error_kinds.KINDS
 KIND_COLOURS = ("#54a24b", "#eeca3b", RED, BLUE, "#b279a2", GREY)
 
 
@@ -40,7 +40,7 @@ def mean_ap(mAP: Mapping[str, float], AP: Mapping[str, float]) -> Figure:
 def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], tiou: float) -> Figure:
     """A curve for each class, with the precision that its AP counts: the best at this recall or beyond.
 
-    curves: label -> recall and precision [n] after each prediction, of `error_analysis.precision_recall`.
+    curves: label -> recall and precision [n] after each prediction, of `errors.precision_recall`.
     """
     figure, colour = new_figure(11, 4), colours(curves)
     axes = figure.subplots()
@@ -56,12 +56,12 @@ def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], tiou: 
 
 
 def errors(analysis: Mapping) -> Figure:
-    """What `error_analysis.analyse` found: kinds by rank, what each costs, and which segments are missed."""
+    """What `evaluation.errors.analyse` found: kinds by rank, what each costs, and which segments are missed."""
     figure = new_figure(12, 3.8)
     profile, gain, misses = figure.subplots(1, 3, width_ratios=(1.3, 1, 1.3))
     tenths = [counts for counts in analysis["profile"] if any(counts.values())]
     names, sofar = [f"{n} G" for n in range(1, len(tenths) + 1)], np.zeros(len(tenths))
-    for kind, colour in zip(error_analysis.KINDS, KIND_COLOURS, strict=True):
+    for kind, colour in zip(error_kinds.KINDS, KIND_COLOURS, strict=True):
         shares = np.array([100 * counts[kind] / sum(counts.values()) for counts in tenths])
         profile.bar(names, shares, bottom=sofar, color=colour, label=kind)
         sofar += shares
@@ -77,12 +77,12 @@ def errors(analysis: Mapping) -> Figure:
     found = analysis["misses"]
     shown = [(name, size) for name in ("length", "coverage", "instances") for size in found[name] if size["segments"]]
     shares = [100 * size["missed"] / size["segments"] for _, size in shown]
-    titles = [f"{name} {error_analysis.bin_range(name, size)} ({size['segments']})" for name, size in shown]
+    titles = [f"{name} {error_kinds.bin_range(name, size)} ({size['segments']})" for name, size in shown]
     misses.barh(titles, shares, color=RED)
     for row, value in enumerate(shares):
         misses.text(value + 1, row, f"{value:.0f}", va="center", fontsize=8)
     plain(misses, "x", title=f"missed: {found['missed']} of {analysis['segments']} segments", xlabel="percent")
     misses.set_xlim(0, 108)
     misses.invert_yaxis()
-    add_legend(figure, error_analysis.KINDS, dict(zip(error_analysis.KINDS, KIND_COLOURS, strict=True)), 6)
+    add_legend(figure, error_kinds.KINDS, dict(zip(error_kinds.KINDS, KIND_COLOURS, strict=True)), 6)
     return figure

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import candidates
 import segments
-from candidates import EPSILON, Detections
+from prediction import proposals
+from prediction.proposals import EPSILON, Detections
 
 if TYPE_CHECKING:
     from config import PredictSettings
@@ -38,15 +38,15 @@ def decode(
       At most `max_segments` detections, best first; of equal scores the earlier and the lower class comes first.
     """
     if settings.method == "runs":
-        found = candidates.runs(probabilities, boundaries)
+        found = proposals.runs(probabilities, boundaries)
     else:
         scores = refine(probabilities, boundaries, settings, cuts)
         if settings.method == "shots":
-            found = candidates.rows_of_shots(scores, boundaries, cuts, settings.max_shots)
+            found = proposals.rows_of_shots(scores, boundaries, cuts, settings.max_shots)
         elif settings.method == "peaks":
-            found = candidates.peaks(scores, boundaries, segment_seconds, settings)
+            found = proposals.peaks(scores, boundaries, segment_seconds, settings)
         else:
-            found = candidates.stretches(scores, boundaries, settings)
+            found = proposals.stretches(scores, boundaries, settings)
         found = _weigh_by_video(found, scores, settings)
     shortest = np.full(probabilities.shape[1], settings.min_seconds)
     if segment_seconds is not None and settings.min_seconds_quantile:
@@ -70,7 +70,7 @@ def refine(
         scores = median(probabilities, boundaries, settings.smoothing)
     if not settings.shot_smoothing or cuts is None or not len(scores):
         return scores
-    borders, means = candidates.shot_means(scores, boundaries, cuts)
+    borders, means = proposals.shot_means(scores, boundaries, cuts)
     return scores + settings.shot_smoothing * (np.repeat(means, np.diff(borders), axis=0) - scores)
 
 

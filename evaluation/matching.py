@@ -33,7 +33,7 @@ class Matches:
 def match(overlap: np.ndarray) -> np.ndarray:
     """Each prediction takes the free segment that it overlaps most, if by MIN_TIOU: tIoU [N, M] -> [N] int or -1.
 
-    Of segments that overlap equally the last is taken first, as in `detection_metrics.average_precision`.
+    Of segments that overlap equally the last is taken first, as in `evaluation.detection.average_precision`.
     """
     taken = np.full(len(overlap), -1)
     free = np.nan_to_num(overlap, nan=np.inf)  # 0 / 0 is above any threshold there

@@ -13,11 +13,9 @@ import numpy as np
 
 import annotations
 import config
-import detection_metrics
-import evaluation_options
-import metrics
 import segments
 from annotations import Annotations
+from evaluation import detection, options, predictions
 
 KINDS = ("true positive", "double detection", "wrong label", "localization", "confusion", "background")
 LOWEST_TIOU = 0.1  # what overlaps no segment by this much is a background error
@@ -32,7 +30,7 @@ BINS = {
 
 def analyse(
     annotated: Annotations,
-    results: metrics.Results,
+    results: predictions.Results,
     subset: str,
     taxonomy_level: int = annotations.LEAF_LEVEL,
     threshold: float = 0.5,
@@ -41,7 +39,7 @@ def analyse(
     """What is wrong with the predictions of a subset, at one tIoU threshold.
 
     Of each class the best 10 G predictions are analysed, G being its number of annotated segments. Right is what takes
-    a segment in the matching of `detection_metrics.average_precision`. What is not right is named, as in DETAD, by the
+    a segment in the matching of `detection.average_precision`. What is not right is named, as in DETAD, by the
     tIoU with the segment of any class that it overlaps most (of equal ones, one of its own class):
 
     - double detection: tIoU >= threshold, its own class: a better scored prediction has the segment
@@ -55,7 +53,7 @@ def analyse(
 
     Args:
       annotated: the ground truth.
-      results: predictions, see `metrics.Results`. Those of labels that the subset lacks are left out and counted.
+      results: predictions, see `predictions.Results`. Those of labels that the subset lacks are left out and counted.
       subset: training, validation or testing.
       taxonomy_level: 0 to 3, of the classes.
       threshold: tIoU from which a prediction can be right, above LOWEST_TIOU.
@@ -79,7 +77,7 @@ def analyse(
     positives = np.bincount(truth.classes, minlength=len(classes))
     tenth = _ranks(predicted.classes) // positives[predicted.classes]
     best = np.flatnonzero(tenth < GROUPS)
-    chosen = detection_metrics.Instances(predicted.videos[best], predicted.classes[best], predicted.spans[best])
+    chosen = detection.Instances(predicted.videos[best], predicted.classes[best], predicted.spans[best])
     taken = _matches(truth, chosen, threshold, len(classes))
     kinds = np.where(taken >= 0, 0, _error_kinds(truth, chosen, threshold))
     counts = np.zeros((GROUPS, len(KINDS)), np.int64)
@@ -102,7 +100,7 @@ def analyse(
 
 def precision_recall(
     annotated: Annotations,
-    results: metrics.Results,
+    results: predictions.Results,
     subset: str,
     taxonomy_level: int = annotations.LEAF_LEVEL,
     threshold: float = 0.5,
@@ -118,12 +116,12 @@ def precision_recall(
 
 
 def _columns(
-    annotated: Annotations, results: metrics.Results, subset: str, level: int
-) -> tuple[detection_metrics.Instances, detection_metrics.Instances, tuple[str, ...], int]:
+    annotated: Annotations, results: predictions.Results, subset: str, level: int
+) -> tuple[detection.Instances, detection.Instances, tuple[str, ...], int]:
     """Truth, predictions best first, class names, and the number of predictions of other labels."""
     videos, class_of = annotated.subset(subset), annotated.class_of(level)
-    truth = {v.id: [annotations.Segment(s.start, s.end, class_of[s.label]) for s in v.segments] for v in videos}
-    return metrics.columns(truth, results, class_of, f"{annotated.source}: subset {subset}", ignore_unknown=True)
+    truth = {v.id: [segments.Segment(s.start, s.end, class_of[s.label]) for s in v.segments] for v in videos}
+    return predictions.columns(truth, results, class_of, f"{annotated.source}: subset {subset}", ignore_unknown=True)
 
 
 def _ranks(groups: np.ndarray) -> np.ndarray:
@@ -140,11 +138,11 @@ def _tiou(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 
 def _matches(
-    truth: detection_metrics.Instances, predicted: detection_metrics.Instances, threshold: float, num_classes: int
+    truth: detection.Instances, predicted: detection.Instances, threshold: float, num_classes: int
 ) -> np.ndarray:
-    """[N] int: the segment that each prediction takes, or -1, as `detection_metrics.average_precision` matches."""
+    """[N] int: the segment that each prediction takes, or -1, as `detection.average_precision` matches."""
     taken = np.full(len(predicted.videos), -1)
-    for rows, truths in detection_metrics.groups(predicted.keys(num_classes), truth.keys(num_classes)):
+    for rows, truths in detection.groups(predicted.keys(num_classes), truth.keys(num_classes)):
         overlap = _tiou(predicted.spans[rows], truth.spans[truths])
         for row in np.flatnonzero((overlap >= threshold).any(axis=1)):
             # the last of equally overlapping ones is taken first
@@ -155,12 +153,10 @@ def _matches(
     return taken
 
 
-def _error_kinds(
-    truth: detection_metrics.Instances, predicted: detection_metrics.Instances, threshold: float
-) -> np.ndarray:
+def _error_kinds(truth: detection.Instances, predicted: detection.Instances, threshold: float) -> np.ndarray:
     """[N] int: what each prediction is called, as a place in KINDS, if it is wrong; see `analyse`."""
     most, own = np.zeros(len(predicted.videos)), np.zeros(len(predicted.videos), bool)
-    for rows, truths in detection_metrics.groups(predicted.videos, truth.videos):
+    for rows, truths in detection.groups(predicted.videos, truth.videos):
         if len(rows):
             overlap = _tiou(predicted.spans[rows], truth.spans[truths])
             most[rows] = overlap.max(axis=1)
@@ -178,7 +174,7 @@ def _gains(classes: np.ndarray, kinds: np.ndarray, positives: np.ndarray) -> dic
     """The mAP, and what it wins without the errors of each kind: [N] and [N] int, best first, [K] -> JSON values."""
 
     def mean_average_precision(kept: np.ndarray) -> float:
-        return float(detection_metrics.areas(classes[kept], kinds[kept, None] == 0, positives).mean())
+        return float(detection.areas(classes[kept], kinds[kept, None] == 0, positives).mean())
 
     all_of_them = mean_average_precision(np.full(len(kinds), True))
     errors = enumerate(KINDS[1:], start=1)
@@ -186,9 +182,7 @@ def _gains(classes: np.ndarray, kinds: np.ndarray, positives: np.ndarray) -> dic
     return {"mAP": all_of_them, "gain": gain}
 
 
-def _misses(
-    truth: detection_metrics.Instances, taken: np.ndarray, durations: np.ndarray, num_classes: int, bins: dict
-) -> dict:
+def _misses(truth: detection.Instances, taken: np.ndarray, durations: np.ndarray, num_classes: int, bins: dict) -> dict:
     """Segments and missed segments, in all and by bin: see `analyse`; durations [videos] seconds -> JSON values."""
     missed = np.ones(len(truth.videos), bool)
     missed[taken[taken >= 0]] = False
@@ -251,24 +245,21 @@ def bin_range(name: str, size: dict) -> str:
 
 def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     """Analyse what the command line names, else what the settings do; write the JSON and print the table."""
-    results = metrics.load_predictions(evaluation_options.predictions_file(settings, arguments))
-    annotated = annotations.load(evaluation_options.ground_truth_file(settings, arguments))
+    results = predictions.load_predictions(options.predictions_file(settings, arguments))
+    annotated = annotations.load(options.ground_truth_file(settings, arguments))
     subset, level = settings.predict.subset, settings.data.taxonomy_level
     analysis = analyse(annotated, results, subset, level, arguments.tiou, arguments.bins)
     print(table(analysis))
-    evaluation_options.write(analysis, "errors", settings, arguments)
+    options.write(analysis, "errors", settings, arguments)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = evaluation_options.make_parser(
+    parser = options.make_parser(
         "What kinds of errors predictions in ActivityNet's JSON layout have, and which segments they miss (DETAD).",
         "errors",
+        prog="metrics.py errors",
     )
     add = parser.add_argument
     add("--tiou", type=float, default=0.5, help="overlap from which a prediction can be right (default: 0.5)")
     add("--bins", choices=tuple(BINS), default="activitynet", help="bins of lengths; thumos14: short actions")
-    return evaluation_options.run_script(parser, argv, run)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return options.run_script(parser, argv, run)

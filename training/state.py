@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import config
+import run_folder
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from learning.devices import Devices
+    from training.devices import Devices
 
 
 class Training:
@@ -32,14 +33,14 @@ class Training:
         first; on one device, unless `devices` says where."""
         import tensorflow as tf
 
-        from learning.devices import Devices
+        from training.devices import Devices
 
         self.devices = devices or Devices()
         self._settings, self._class_weights = settings, tf.constant(class_weights, tf.float32)
         with self.devices.strategy.scope():
             self._build(input_size, len(class_weights))
         self._make_evaluation(len(class_weights))
-        self._make_checkpoints(settings.paths.model_dir / "checkpoints", settings.train.keep_checkpoint_max)
+        self._make_checkpoints(settings.paths.model_dir / run_folder.CHECKPOINTS, settings.train.keep_checkpoint_max)
         self._train_steps = tf.function(self._learn_several)
         # batches of any number of windows share a graph; their length stays fixed, so that the recurrence is written
         # out frame by frame; see `BidirectionalLSTM`
@@ -51,8 +52,8 @@ class Training:
         import tensorflow as tf
 
         import model
-        from learning.adam import Adam
-        from learning.streaming_metrics import MeanAccuracy, MeanPrecision
+        from training.adam import Adam
+        from training.streaming_metrics import MeanAccuracy, MeanPrecision
 
         chosen = self._settings.train
         self.classifier = model.build_classifier(input_size, classes, self._settings.model, chosen.precision)
@@ -74,7 +75,7 @@ class Training:
         import keras
         import tensorflow as tf
 
-        from learning.streaming_metrics import MeanAccuracy, MeanPrecision
+        from training.streaming_metrics import MeanAccuracy, MeanPrecision
 
         self.eval_metrics = {
             "loss_eval": keras.metrics.Mean(),
@@ -155,13 +156,16 @@ class Training:
         import tensorflow as tf
 
         import model
-        from learning.devices import sum_over_replicas
+        from training.devices import sum_over_replicas
 
         labels, mask = self._targets(batch)
         chosen = self._settings.train
         with tf.GradientTape() as tape:
             logits = self.classifier([batch["features"], batch["mask"]], training=True)  # [B, T, K]
-            loss = model.masked_cross_entropy(labels, logits, mask, self._class_weights, chosen.label_smoothing)
+            total, weight = model.masked_cross_entropy(
+                labels, logits, mask, self._class_weights, chosen.label_smoothing
+            )
+            loss = tf.math.divide_no_nan(total, sum_over_replicas(weight))
         weights = self.classifier.trainable_variables
         gradients = sum_over_replicas(tape.gradient(loss, weights))
         norm = tf.linalg.global_norm(gradients)
@@ -199,7 +203,8 @@ class Training:
         logits = self.classifier([batch["features"], batch["mask"]], training=False)
         frames = tf.reduce_sum(tf.cast(mask, tf.float32))
         loss, precision, accuracy = self.eval_metrics.values()
-        loss.update_state(model.masked_cross_entropy(labels, logits, mask), sample_weight=frames)
+        mean = tf.math.divide_no_nan(*model.masked_cross_entropy(labels, logits, mask))
+        loss.update_state(mean, sample_weight=frames)
         for metric in (precision, accuracy):
             metric.update_state(labels, tf.nn.softmax(logits), mask)
 
@@ -217,20 +222,18 @@ class Training:
         if self.devices.chief:
             _remove_leftovers(self.folder)
             _remove_leftovers(self.folder / "best")
-        from learning.saved_model import DAMAGE
-
         newest = self._newest.latest_checkpoint
         (step,) = self.devices.agree(int(newest.rpartition("-")[2]) if newest else -1)
         if step < 0:
             return False
-        path = self.folder / f"ckpt-{int(step)}"
+        path, damage = self.folder / f"ckpt-{int(step)}", run_folder.damage()
         if not path.with_suffix(".index").is_file():
             raise ValueError(
                 f"{path}.index: no such file; several workers need one paths.model_dir for all, others --fresh"
             )
         try:
             self._checkpoint.restore(str(path)).assert_consumed()
-        except (AssertionError, *DAMAGE) as error:
+        except damage as error:
             cause = " ".join(str(error).split())
             raise ValueError(
                 f"{path}: a damaged checkpoint, or one of another model or version: {cause:.200}; use --fresh"

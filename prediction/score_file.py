@@ -11,7 +11,7 @@ from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
-import annotations
+from segments import BACKGROUND_NAME
 
 MOST_POINTS = 400
 NOTICED = 0.2  # a class that reaches this score is drawn even where nothing names it
@@ -59,7 +59,7 @@ class ScoreFile:
         return times, {
             class_of.get(label, label): values[:, k]
             for k, label in enumerate(self._classes)
-            if label != annotations.BACKGROUND and (peaks[k] > NOTICED or class_of.get(label, label) in named)
+            if label != BACKGROUND_NAME and (peaks[k] > NOTICED or class_of.get(label, label) in named)
         }
 
     def close(self) -> None:

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+import command_line
 import config
-import utils
-from annotations import BACKGROUND, LEAF_LEVEL, Annotations, ClassCount, Node, Segment, Video
+import run_folder
+from annotations import LEAF_LEVEL, Annotations, ClassCount, Node, Video
+from segments import BACKGROUND_NAME, Segment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 GREY, BLUE, RED = "#d9dce1", "#4c78a8", "#e45756"
 COMPONENTS = 24  # principal components of features that are drawn
 SUBSET_COLOURS = {"training": BLUE, "validation": "#f58518", "testing": "#72b7b2"}
@@ -50,7 +52,7 @@ def open_project(config_file: str, assignments: Iterable[str], needs: Collection
     """
     os.chdir(ROOT)
     warnings.filterwarnings("ignore", "IProgress not found")  # tqdm does without widgets
-    utils.set_up_logging("info")
+    command_line.set_up_logging("info")
     settings = config.load(Path(config_file), list(assignments))
     paths, subset = settings.paths, settings.predict.subset
     places = {
@@ -58,7 +60,7 @@ def open_project(config_file: str, assignments: Iterable[str], needs: Collection
         "videos": (paths.videos_folder, "sample_videos.py"),
         "features": (paths.feature_map_folder / "extractor.json", f"feature_map_extractor.py -c {config_file}"),
         "predictions": (
-            paths.model_dir / f"predictions_{subset}.json",
+            run_folder.predictions_file(paths.model_dir, subset),
             f"predictions_json.py -c {config_file} --subset {subset}",
         ),
     }
@@ -73,11 +75,11 @@ def colours(labels: Iterable[str]) -> dict[str, Any]:
     """A colour for each label, in the order of their names, and grey for background."""
     from matplotlib import colormaps
 
-    names = sorted(set(labels) - {BACKGROUND})
+    names = sorted(set(labels) - {BACKGROUND_NAME})
     few = colormaps["tab10" if len(names) <= 10 else "tab20"].colors
     many = colormaps["hsv"](np.linspace(0, 0.95, len(names)))
     chosen = few if len(names) <= 20 else [tuple(colour) for colour in many]
-    return {BACKGROUND: GREY} | dict(zip(names, chosen, strict=False))
+    return {BACKGROUND_NAME: GREY} | dict(zip(names, chosen, strict=False))
 
 
 def new_figure(width: float, height: float) -> Figure:

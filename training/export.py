@@ -14,9 +14,9 @@ import tensorflow as tf
 
 import config
 import model
-import preparation
+import run_folder
 import utils
-from learning.saved_model import load_saved_model
+from features import preparation
 from predictions_json import WINDOWS_A_BATCH
 
 # the folder of a SavedModel that servers leave to others
@@ -49,8 +49,8 @@ def write_saved_model(folder: Path, classifier: keras.Model, settings: config.Co
     with utils.atomic_folder(folder) as temporary:
         archive.write_out(str(temporary), verbose=False)
         (temporary / EXTRA).mkdir()
-        utils.write_json(temporary / EXTRA / "model.json", description)
-        utils.write_text(temporary / EXTRA / "config.yml", settings.to_yaml())
+        utils.write_json(temporary / EXTRA / run_folder.DESCRIPTION, description)
+        utils.write_text(temporary / EXTRA / run_folder.CONFIG, settings.to_yaml())
 
 
 class VideoScores:
@@ -133,29 +133,29 @@ class VideoScores:
         return total / seen
 
 
-def write_onnx(run_folder: Path) -> Path:
+def write_onnx(folder: Path) -> Path:
     """Turn a run's SavedModel into model.onnx: `features` and `mask` of prepared windows -> `probabilities`.
 
     model.json and config.yml stand in its metadata.
 
     Raises ValueError when the run is not finished, or the packages tf2onnx and onnx are missing.
     """
-    saved, path = run_folder / "saved_model", run_folder / "model.onnx"
+    saved, path = folder / run_folder.SAVED_MODEL, folder / run_folder.ONNX
     if not saved.is_dir():
-        raise ValueError(f"{run_folder}: holds no trained model: run `python trainer.py` with the same settings first")
+        raise ValueError(f"{folder}: holds no trained model: run `python trainer.py` with the same settings first")
     try:
         import onnx
         import tf2onnx
     except ImportError as error:
         raise ValueError(f"--export onnx needs two packages: pip install tf2onnx onnx ({error})") from None
-    loaded = load_saved_model(saved)
+    loaded = run_folder.load_saved_model(saved)
     serve = loaded.signatures["serving_default"]
     names = ("features", "mask")
     signature = [tf.TensorSpec(spec.shape, spec.dtype, name=name)
                  for name in names for spec in [serve.structured_input_signature[1][name]]]  # fmt: skip
     function = tf.function(lambda features, mask: serve(features=features, mask=mask), input_signature=signature)
     converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=17)
-    for name in ("model.json", "config.yml"):
+    for name in (run_folder.DESCRIPTION, run_folder.CONFIG):
         entry = converted.metadata_props.add()
         entry.key, entry.value = name, (saved / EXTRA / name).read_text(encoding="utf-8")
     onnx.checker.check_model(converted)

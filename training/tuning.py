@@ -1,7 +1,7 @@
 """Training features + annotations -> decoding settings chosen on grouped folds of the training subset.
 
 Each frame is scored by a model that has seen neither it nor a copy of it; the settings are those whose segments are
-best for these scores. Reached as `python predictions_json.py --tune`. Symbols: N frames of all videos, K classes.
+best for these scores. Reached as `python trainer.py --tune`. Symbols: N frames of all videos, K classes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ import config
 import data
 import metrics
 import predictions_json
-import preparation
-import segmentation_metrics
-import trainer
+import run_folder
 import utils
-from feature_records import feature_file, read_features
+from evaluation import segmentation
+from features import preparation
+from features.records import feature_file, read_features
+from training.run_data import RunData, class_weights, last_step, load_data, training_batches
 
 if TYPE_CHECKING:
-    from training import Training
+    from training.state import Training
 
 # shots whose mean features are closer than this cosine show the same thing
 SAME_SHOT = 0.93
@@ -102,22 +103,22 @@ def split(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return fold_of[index]
 
 
-def fit(settings: config.Config, run_data: trainer.RunData, labels: np.ndarray) -> Training:
+def fit(settings: config.Config, run_data: RunData, labels: np.ndarray) -> Training:
     """Train to `max_steps` on the training videos with these labels [N], without logs and checkpoints."""
-    from training import Training
+    from training.state import Training
 
     utils.seed_everything(settings.train.seed, True)
     store = dataclasses.replace(run_data.training, labels=labels)
-    weights = trainer.class_weights(labels, len(run_data.classes), settings.train)
+    weights = class_weights(labels, len(run_data.classes), settings.train)
     training = Training(settings, store.features.shape[1], weights)
-    batches = training.devices.distribute(trainer.training_batches(store, settings))
-    training.train_steps(batches, trainer.last_step(store, settings))
+    batches = training.devices.distribute(training_batches(store, settings))
+    training.train_steps(batches, last_step(store, settings))
     # not the best weights, which the run in this folder may have: they have seen all videos
     training.use_averages()
     return training
 
 
-def out_of_fold_scores(settings: config.Config, run_data: trainer.RunData, fold_of: np.ndarray) -> list[np.ndarray]:
+def out_of_fold_scores(settings: config.Config, run_data: RunData, fold_of: np.ndarray) -> list[np.ndarray]:
     """Class probabilities [T, K] of each training video, each frame's from the model of the fold [N] that it is in."""
     store = run_data.training
     total: np.ndarray | None = None
@@ -135,7 +136,7 @@ def out_of_fold_scores(settings: config.Config, run_data: trainer.RunData, fold_
 class Search:
     """Tries decoding settings on scores of the training videos; `log` keeps what each trial gave."""
 
-    def __init__(self, run_data: trainer.RunData, scores: list[np.ndarray], level: int):
+    def __init__(self, run_data: RunData, scores: list[np.ndarray], level: int):
         store = run_data.training
         videos = np.sort(np.random.default_rng(0).permutation(len(store.ids))[:MOST_VIDEOS])
         self._store, self._scores = store.take(videos), [scores[video] for video in videos]
@@ -180,24 +181,26 @@ def frame_groups(settings: config.Config, store: data.FeatureStore, group_by: st
 
 def run(settings: config.Config, folds: int, group_by: str) -> int:
     """Choose the settings of section `predict`; write them to tuned.yml, and all trials to tuning.json."""
+    if folds < 2:
+        raise ValueError(f"--folds: expected at least 2, received {folds}")
     utils.start_tensorflow()
     started = time.monotonic()
-    run_data = trainer.load_data(settings, ("training",))
+    run_data = load_data(settings, ("training",))
     store = run_data.training
     groups = frame_groups(settings, store, group_by)
     fold_of = split(groups, folds, settings.train.seed)
     scores = out_of_fold_scores(settings, run_data, fold_of)
     predicted = [np.argmax(values, axis=1) for values in scores]
     true = [store.labels[store.rows(video)] for video in range(len(store.ids))]
-    accuracy = segmentation_metrics.evaluate_segmentation(predicted, true).accuracy
+    accuracy = segmentation.evaluate_segmentation(predicted, true).accuracy
     search = Search(run_data, scores, settings.data.taxonomy_level)
     before = search.average_map(settings.predict)
     chosen, after = search.best(settings.predict)
     tuned = settings.model_copy(update={"predict": chosen})
     folder = settings.paths.model_dir
     folder.mkdir(parents=True, exist_ok=True)
-    utils.write_text(folder / "tuned.yml", tuned.to_yaml())
-    utils.write_json(folder / "tuning.json", {
+    utils.write_text(folder / run_folder.TUNED, tuned.to_yaml())
+    utils.write_json(folder / run_folder.TRIALS, {
         "folds": folds, "group_by": group_by, "groups": len(np.unique(groups)), "frame_accuracy": accuracy,
         "average_mAP": {"before": before, "tuned": after}, "trials": search.log,
     })  # fmt: skip

@@ -1,4 +1,4 @@
-"""The command line that metrics.py, error_analysis.py and segmentation_metrics.py share -> settings, paths, JSON.
+"""The command line that metrics.py, evaluation/errors.py and evaluation/segmentation.py share -> settings, paths, JSON.
 
 Each evaluates a run of ours (`paths.model_dir`), or any predictions that `--predictions` names.
 """
@@ -9,13 +9,16 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import command_line
 import config
+import run_folder
 import utils
 
 
-def make_parser(description: str, name: str) -> argparse.ArgumentParser:
+def make_parser(description: str, name: str, prog: str | None = None) -> argparse.ArgumentParser:
     """The options of an evaluation that writes `<name>_<subset>.json`; its script adds its own."""
-    parser = config.make_parser(description)
+    parser = command_line.make_parser(description)
+    parser.prog = prog or parser.prog
     add = parser.add_argument
     add("--ground-truth", type=Path, metavar="FILE", help="annotations; else paths.json_data_path")
     add("--predictions", type=Path, metavar="FILE", help="ActivityNet's JSON; else what the run in paths.model_dir has")
@@ -30,13 +33,13 @@ def run_script(
     argv: list[str] | None,
     run: Callable[[config.Config, argparse.Namespace], None],
 ) -> int:
-    """Parse, call `run(settings, arguments)`, and return the exit status; see `utils.run_script`."""
+    """Parse, call `run(settings, arguments)`, and return the exit status; see `command_line.run_script`."""
     arguments = parser.parse_args(argv)
     if arguments.subset:
         arguments.set.append(f"predict.subset={arguments.subset}")
     if arguments.taxonomy_level is not None:
         arguments.set.append(f"data.taxonomy_level={arguments.taxonomy_level}")
-    return utils.run_script(lambda: run(config.from_arguments(arguments), arguments), arguments.verbosity)
+    return command_line.run_script(lambda: run(command_line.from_arguments(arguments), arguments), arguments.verbosity)
 
 
 def ground_truth_file(settings: config.Config, arguments: argparse.Namespace) -> Path:
@@ -48,7 +51,7 @@ def predictions_file(settings: config.Config, arguments: argparse.Namespace) -> 
     """The predictions to evaluate. Raises ValueError where the run has none yet."""
     if arguments.predictions is not None:
         return arguments.predictions
-    path = settings.paths.model_dir / f"predictions_{settings.predict.subset}.json"
+    path = run_folder.predictions_file(settings.paths.model_dir, settings.predict.subset)
     if not path.is_file():
         raise ValueError(f"{path}: no such file: run `python predictions_json.py` first, or give --predictions FILE")
     return path
@@ -58,7 +61,7 @@ def write(value: dict, name: str, settings: config.Config, arguments: argparse.N
     """Write the JSON to `--output`, else into the run where its own predictions were evaluated, and say where."""
     output = arguments.output
     if output is None and arguments.predictions is None:
-        output = settings.paths.model_dir / f"{name}_{settings.predict.subset}.json"
+        output = run_folder.evaluation_file(settings.paths.model_dir, name, settings.predict.subset)
     if output:
         utils.write_json(output, value)
         print(f"\n-> {output}")

@@ -273,9 +273,7 @@ def read_spec(folder: Path) -> dict:
     return spec
 
 
-def check_spec(
-    present: dict, wanted: dict, path: Path, wanted_by: str, keys: tuple[str, ...] = SPEC_KEYS
-) -> None:
+def check_spec(present: dict, wanted: dict, path: Path, wanted_by: str, keys: tuple[str, ...] = SPEC_KEYS) -> None:
     """Raise ValueError unless `present`, read from `path`, agrees with `wanted` in each of `keys` that `wanted` has."""
     present = MADE_WITH | present
     differing = [key for key in keys if key in wanted and present.get(key) != wanted[key]]

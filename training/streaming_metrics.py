@@ -9,14 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from learning.devices import sum_over_replicas
+from training.devices import sum_over_replicas
 
 
 def _count(size: int, name: str) -> keras.Variable:
     """A metric's count [size], the same on all replicas, so that one process can read and save it by itself."""
-    return keras.Variable(
-        np.zeros(size), dtype="float64", trainable=False, aggregation="only_first_replica", name=name
-    )
+    return keras.Variable(np.zeros(size), dtype="float64", trainable=False, aggregation="only_first_replica", name=name)
 
 
 def _add(count: keras.Variable, seen: tf.Tensor) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 import annotations
+import command_line
 import config
 import utils
-from feature_records import VideoFeatures, create_spec, feature_file, write_features
+from features.records import VideoFeatures, create_spec, feature_file, write_features
 
 SUFFIXES = (".npy", ".npz", ".csv")
 # how far a video's length by its rows may be from the annotated one: the rows may have come from a sliding window
@@ -155,13 +156,13 @@ def _spec(width: int, rate: float | None) -> dict:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = config.make_parser("Import features that another tool made, for the trainer to read.")
+    parser = command_line.make_parser("Import features that another tool made, for the trainer to read.")
     parser.add_argument("command", choices=["import"])
     parser.add_argument("folder", type=Path, help="of <id>.npy, .npz or .csv files, [T, D] each; subfolders included")
     parser.add_argument("--rate", type=float, metavar="R", help="rows a second, unless the files have timestamps")
     arguments = parser.parse_args(argv)
     if arguments.rate is not None and not 0 < arguments.rate < float("inf"):
         parser.error(f"--rate: expected rows a second above 0, received {arguments.rate}")
-    return utils.run_script(
-        lambda: run(config.from_arguments(arguments), arguments.folder, arguments.rate), arguments.verbosity
+    return command_line.run_script(
+        lambda: run(command_line.from_arguments(arguments), arguments.folder, arguments.rate), arguments.verbosity
     )

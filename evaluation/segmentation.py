@@ -17,10 +17,10 @@ import numpy as np
 
 import annotations
 import config
-import evaluation_options
-import metrics
+import run_folder
 import segments
 from annotations import Annotations, Video
+from evaluation import options, predictions
 
 OVERLAPS = (0.1, 0.25, 0.5)
 RATE = 15.0  # frames a second at which predictions are compared, as Farha and Gall sample their videos
@@ -114,7 +114,7 @@ class Classes:
     @classmethod
     def of(cls, annotated: Annotations, level: int) -> Classes:
         class_of = annotated.class_of(level)
-        names = (annotations.BACKGROUND, *sorted(set(class_of.values())))
+        names = (segments.BACKGROUND_NAME, *sorted(set(class_of.values())))
         index = {name: number for number, name in enumerate(names)}
         # a class wins over a label of the same name
         return cls(names, {label: index[name] for label, name in class_of.items()} | index)
@@ -126,14 +126,14 @@ class Classes:
 
 
 def frames_of_predictions(
-    videos: Sequence[Video], results: metrics.Results, classes: Classes, rate: float = RATE, min_score: float = 0.0
+    videos: Sequence[Video], results: predictions.Results, classes: Classes, rate: float = RATE, min_score: float = 0.0
 ) -> FrameClasses:
     """Predicted segments as frame classes: each frame takes the class of the best scored segment that covers it.
 
     Args:
       videos: those to label; frame i is at i / rate, up to the video's duration. A video without predictions is
         left out.
-      results: see `metrics.Results`. A segment is half-open; of equally scored ones the first in the file counts.
+      results: see `predictions.Results`. A segment is half-open; of equally scored ones the first in the file counts.
       classes: numbers of the labels.
       rate: frames a second.
       min_score: leave weaker segments out, where a detector writes many; every frame that one covers counts.
@@ -229,42 +229,39 @@ def table(scored: Segmentation) -> str:
 def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     """Score what the command line names, else what the settings do; write the JSON and print the table."""
     subset, folder = settings.predict.subset, settings.paths.model_dir
-    annotated = annotations.load(evaluation_options.ground_truth_file(settings, arguments))
+    annotated = annotations.load(options.ground_truth_file(settings, arguments))
     videos, classes = annotated.subset(subset), Classes.of(annotated, settings.data.taxonomy_level)
     if not any(video.segments for video in videos):
         raise ValueError(f"{annotated.source}: subset {subset}: no annotated segments to compare predictions with")
-    scores = folder / f"scores_{subset}.npz"
+    scores = run_folder.scores_file(folder, subset)
     wants_segments = any(value is not None for value in (arguments.predictions, arguments.rate, arguments.min_score))
     if scores.is_file() and not wants_segments:
         source, how = scores, "the most likely class of each sampled frame"
         found = frames_of_scores(videos, scores, classes)
     else:
-        source = evaluation_options.predictions_file(settings, arguments)
+        source = options.predictions_file(settings, arguments)
         rate = RATE if arguments.rate is None else arguments.rate
         how = f"the best scored segment at {rate:g} frames a second"
-        results = metrics.load_predictions(source)
+        results = predictions.load_predictions(source)
         found = frames_of_predictions(videos, results, classes, rate, arguments.min_score or 0.0)
     scored = evaluate_videos(videos, found, classes, arguments.background)
     print(f"{subset}: {len(videos):,} videos annotated, {len(found):,} predicted; values in percent")
     print(f"{how}, of {source}\n\n{table(scored)}")
     counts = {"annotated": len(videos), "predicted": len(found), "missing": len(videos) - len(found)}
     value = {"subset": subset, "source": how} | to_json(scored) | {"videos": counts}
-    evaluation_options.write(value, "segmentation", settings, arguments)
+    options.write(value, "segmentation", settings, arguments)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = evaluation_options.make_parser(
+    parser = options.make_parser(
         "Frame accuracy, edit score and F1@{10,25,50} of predictions, as the papers on action segmentation measure.\n\n"
         "Where the run has scores_<subset>.npz, each sampled frame has its most likely class; otherwise, and with\n"
         "--predictions, --rate or --min-score, that of the best scored predicted segment that covers it.",
         "segmentation",
+        prog="metrics.py frames",
     )
     add = parser.add_argument
     add("--rate", type=float, metavar="FPS", help=f"frames a second of predicted segments (default: {RATE:g})")
     add("--min-score", type=float, metavar="SCORE", help="leave weaker predicted segments out")
     add("--background", nargs="+", default=[], metavar="LABEL", help="classes whose runs are no segments")
-    return evaluation_options.run_script(parser, argv, run)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return options.run_script(parser, argv, run)

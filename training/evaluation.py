@@ -12,8 +12,8 @@ import config
 import data
 import metrics
 import predictions_json
-from learning.run_data import RunData
-from training import Training
+from training.run_data import RunData
+from training.state import Training
 
 MOST_CURVES = 6  # classes in a picture, the likeliest
 

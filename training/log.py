@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import config
+import run_folder
 import utils
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class TrainingLog:
         import tensorflow as tf
 
         self._settings, self._chief = settings, chief
-        self._jsonl = folder / "metrics.jsonl"
+        self._jsonl = folder / run_folder.LOG
         self._writer = tf.summary.create_noop_writer()
         if chief:
             records = utils.read_jsonl(self._jsonl)

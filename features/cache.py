@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import utils
-from feature_records import numpy_dtype
-from preparation import Preparation
+from features.preparation import Preparation
+from features.records import numpy_dtype
 
 
 @dataclasses.dataclass(frozen=True)

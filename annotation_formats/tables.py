@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import annotations
 import config
+import segments
 import utils
-from annotations import Segment
+from segments import Segment
 from utils import LOGGER
 
 REQUIRED = ("video", "start", "end", "label")
@@ -78,11 +78,11 @@ def _read(table: Path) -> dict[str, _Draft]:
                 name = name.removesuffix(Path(name).suffix)
             draft = drafts.setdefault(utils.require_safe_name(name, "video"), _Draft(line))
             if row["start"] or row["end"] or row["label"]:
-                draft.segments.append(annotations.read_segment(row["start"], row["end"], row["label"]))
+                draft.segments.append(segments.read_segment(row["start"], row["end"], row["label"]))
             _note(draft, "subset", row.get("subset"))
             _note(draft, "url", row.get("url"))
             if row.get("duration"):
-                _note(draft, "duration", annotations.read_seconds(row["duration"]))
+                _note(draft, "duration", segments.read_seconds(row["duration"]))
             if draft.subset is not None and draft.subset not in config.SUBSETS:
                 raise ValueError(f"subset: expected one of {', '.join(config.SUBSETS)}, received {draft.subset!r}")
             if draft.duration is not None and draft.duration <= 0:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from feature_records import read_features
+from features.records import read_features
 
 # consecutive sampled frames whose features differ by more than this cosine distance lie on two sides of a shot cut
 SHOT_CUT = 0.3

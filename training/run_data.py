@@ -6,7 +6,9 @@ Symbols: D' numbers a prepared frame, K classes with background, N frames of all
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +16,18 @@ import annotations
 import config
 import data
 import predictions_json
-import preparation
+import run_folder
 import segments
 import utils
 from annotations import Annotations, Video
-from feature_records import require_spec
+from features import preparation
+from features.records import require_spec
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from training.devices import Devices
+
 
 QUANTILES = 21  # every 5 percent
 
@@ -80,7 +89,7 @@ def load_data(settings: config.Config, subsets: tuple[str, ...] = ("training", "
         videos = annotated.subset(subset)
         files = [path for _, path in data.present_files(paths.feature_map_folder, subset, videos)[0]]
         in_memory = chosen.cache == "memory" or (chosen.cache == "auto" and data.fits_memory(files, prepared))
-        cache_folder = None if in_memory else paths.model_dir / "cache"
+        cache_folder = None if in_memory else paths.model_dir / run_folder.CACHE
         return data.load_store(paths.feature_map_folder, subset, videos, class_index, prepared, cache_folder)
 
     validation = None
@@ -94,9 +103,7 @@ def load_data(settings: config.Config, subsets: tuple[str, ...] = ("training", "
     return RunData(annotated, classes, seconds, spec, prepared, load("training"), validation)
 
 
-def learn_preparation(
-    folder: Path, videos: list[Video], chosen: config.DataSettings
-) -> preparation.Preparation:
+def learn_preparation(folder: Path, videos: list[Video], chosen: config.DataSettings) -> preparation.Preparation:
     """How features are prepared, with what the training features in `folder` say of it."""
     made = preparation.Preparation(chosen.feature_normalization, chosen.temporal_difference)
     if chosen.feature_normalization != "train" and chosen.components is None:
@@ -135,3 +142,33 @@ def class_weights(labels: np.ndarray, classes: int, chosen: config.TrainSettings
     weights *= frames.sum() / max(np.sum(weights * frames), 1e-12)
     weights[segments.BACKGROUND] *= chosen.weight_factor
     return weights.astype(np.float32)
+
+
+def training_windows(store: data.FeatureStore, settings: config.Config) -> np.ndarray:
+    """The windows [W, 2] of an epoch, see `data.store_windows`."""
+    return data.store_windows(store.offsets, settings.data.max_frames, settings.data.window_stride)
+
+
+def training_batches(
+    store: data.FeatureStore, settings: config.Config, seen: int = 0, devices: Devices | None = None
+) -> tf.data.Dataset:
+    """Batches of training windows, of all epochs, from the one after `seen` windows on; see `data.input_fn`.
+
+    With `devices`, only the shares of the batches that this process' replicas learn from.
+    """
+    chosen = settings.data
+    replicas = (devices.replicas, devices.here) if devices else (1, range(1))
+    order = data.EpochOrder(
+        settings.train.seed, settings.train.num_epochs, chosen.shuffle, seen, chosen.background_share, *replicas
+    )
+    changes = data.Augmentation(chosen.jitter, chosen.time_scale, chosen.feature_noise, chosen.feature_shift)
+    # what changes nothing costs nothing
+    augmentation = changes if changes != data.Augmentation() else None
+    windows = training_windows(store, settings)
+    return data.input_fn(store, windows, chosen.max_frames, chosen.batch_size, order, augmentation)
+
+
+def last_step(store: data.FeatureStore, settings: config.Config) -> int:
+    """The number of steps until `train.max_steps`, or until `train.num_epochs` are through."""
+    windows = len(training_windows(store, settings)) * settings.train.num_epochs
+    return min(settings.train.max_steps, math.ceil(windows / settings.data.batch_size))

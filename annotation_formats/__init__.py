@@ -1,0 +1,1 @@
+"""Annotation files of other kinds -> ours; what annotations.py is made of."""

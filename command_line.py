@@ -1,0 +1,110 @@
+"""What every script shares: the options of its command line, its log, and the way it ends."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import select
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import config
+import utils
+
+LEVELS = ("debug", "info", "warning", "error")
+
+STANDARD_OUTPUT = 1
+
+
+class _StandardError(logging.StreamHandler):
+    """Writes to the standard error of the moment, which tests and notebooks exchange."""
+
+    @property
+    def stream(self) -> object:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: object) -> None:
+        pass
+
+
+def set_up_logging(level: str) -> None:
+    """Log `level` and above to the standard error, and keep TensorFlow's start-up messages out of it."""
+    number = getattr(logging, level.upper())
+    logging.basicConfig(format="%(levelname)s %(message)s", handlers=[_StandardError()], force=True)
+    logging.getLogger().setLevel(logging.WARNING)
+    utils.LOGGER.setLevel(number)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if number <= logging.DEBUG else "3")
+
+
+def run_script(run: Callable[[], int | None], level: str = "info") -> int:
+    """Call `run` and turn how it ended into an exit status.
+
+    0 or what `run` returned; 2 and one line for an error of the user's (ValueError, OSError) or of the disk that
+    TensorFlow tells; 130 for Ctrl-C; 141 where who reads the output has enough, as `head` has. Anything else is a bug
+    and keeps its traceback, as everything does at `-v debug`.
+    """
+    set_up_logging(level)
+    try:
+        status = run() or 0
+        sys.stdout.flush()
+        return status
+    except (ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return 141
+        if level == "debug":
+            raise
+        print(f"error: {utils.one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except Exception as error:
+        told = _told_of_the_disk(error)
+        if level == "debug" or not told:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        return 2
+
+
+def _nobody_reads() -> bool:
+    """Whether the standard output is a pipe without a reader; what is left to say goes nowhere then."""
+    output = select.poll()
+    output.register(STANDARD_OUTPUT, 0)
+    if not any(event & select.POLLERR for _, event in output.poll(0)):
+        return False
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STANDARD_OUTPUT)
+    os.close(nowhere)
+    return True
+
+
+def _told_of_the_disk(error: Exception) -> str:
+    """File and reason of a TensorFlow error that came from the operating system's refusal to write; else nothing."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+        return ""
+    for line in error.message.splitlines():
+        # {{node …}} stands before the file, [Op:…] behind the reason
+        line = line.rpartition("}} ")[2].partition(" [Op:")[0]
+        if line.endswith(tuple(os.strerror(number) for number in utils.DISK_ERRORS)):
+            return utils.one_line(line)
+    return ""
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """A command line with the options that every script has: `-c FILE`, `--set section.key=value`, `-v LEVEL`."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=110)
+    )
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings that differ from config.yml")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="repeatable")
+    parser.add_argument("-v", "--verbosity", choices=LEVELS, default="info", metavar="LEVEL", help="|".join(LEVELS))
+    return parser
+
+
+def from_arguments(arguments: argparse.Namespace) -> config.Config:
+    """The settings that a parsed command line asks for."""
+    return config.load(arguments.config, arguments.set)

@@ -1,0 +1,1 @@
+"""Predictions against annotations -> figures; what metrics.py is made of."""

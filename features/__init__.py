@@ -1,0 +1,1 @@
+"""Feature files -> prepared features, windows and batches; what data.py is made of."""

@@ -1,0 +1,39 @@
+"""What a page shows, as `report.py` and `localize.py` hand it to the rendering. Symbols: P points of a curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+# pictures of 12 moments take 30 to 50 kB a video: more videos than these would make a page that opens slowly
+MOST_WITH_PICTURES = 60
+
+
+@dataclass(frozen=True)
+class VideoView:
+    """One video of the page; times in seconds."""
+
+    id: str
+    duration: float
+    file: Path | None  # None: there is no file, the page shows the rest
+    truth: tuple[tuple[str, float, float], ...] | None  # (label, start, end); None: nobody annotated it
+    predictions: tuple[tuple[str, float, float, float], ...]  # (label, start, end, score), best first
+    times: np.ndarray | None  # [P]
+    curves: dict[str, np.ndarray] | None  # label -> [P] scores, 0 to 1
+    thumbnails: tuple[tuple[float, str], ...]  # (time, data: URI)
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """What a page shows; what is None has no section."""
+
+    title: str
+    model: str  # one or two sentences: which model, its training data, its classes
+    videos: tuple[VideoView, ...]
+    evaluation: dict | None  # of metrics.to_json
+    errors: dict | None  # of errors.analyse
+    training: list[dict] | None  # records of metrics.jsonl
+    threshold: float | None = None  # score from which segments are shown at first; None: where F1 is highest, or 0.2
+    notes: tuple[str, ...] = ()  # what a reader must know of this page

@@ -1,0 +1,162 @@
+"""The folder of a run: the names of its files, what its model is in words, and the SavedModel in it.
+
+`runs/<name>/` holds config.yml (resolved), model.json, metrics.jsonl, TensorBoard's events, checkpoints/, saved_model/,
+and for each subset that was predicted predictions_, scores_, metrics_, errors_ and segmentation_<subset>.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import config
+import utils
+
+CONFIG, DESCRIPTION, LOG, PAGE = "config.yml", "model.json", "metrics.jsonl", "report.html"
+CHECKPOINTS, SAVED_MODEL, CACHE, ONNX = "checkpoints", "saved_model", "cache", "model.onnx"
+TUNED, TRIALS = "tuned.yml", "tuning.json"
+# what a trained model is: who has these can use it
+MODEL_FILES = (DESCRIPTION, CONFIG, SAVED_MODEL)
+# what a training writes, and starting over deletes; the profiler writes plugins
+_OF_TRAINING = (*MODEL_FILES, LOG, CHECKPOINTS, CACHE, ONNX, "plugins")
+PROJECT = Path(__file__).parent
+DEMO = Path("runs/demo")
+# the version that the annotations of sample_videos.py carry begins so
+SAMPLE_VERSION = "sample set"
+SHOWN_CLASSES = 12
+
+
+def predictions_file(folder: Path, subset: str) -> Path:
+    """A subset's segments in ActivityNet's layout."""
+    return folder / f"predictions_{subset}.json"
+
+
+def scores_file(folder: Path, subset: str) -> Path:
+    """A subset's class scores of frames, see `prediction.score_file`."""
+    return folder / f"scores_{subset}.npz"
+
+
+def evaluation_file(folder: Path, name: str, subset: str) -> Path:
+    """What an evaluation measured of a subset; `name` is metrics, errors or segmentation."""
+    return folder / f"{name}_{subset}.json"
+
+
+def delete_training(folder: Path) -> None:
+    """Delete what a training wrote into its folder, and nothing else that is there."""
+    files = [folder / name for name in _OF_TRAINING]
+    for path in files + list(folder.glob("events.out.tfevents.*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained run as its files describe it, before TensorFlow is needed; `classes` [K], background first."""
+
+    folder: Path
+    settings: config.Config
+    classes: tuple[str, ...]
+    version: str  # of the annotations it was trained on; "" where nothing says it
+    videos: int  # it was trained on; 0 where nothing says it
+
+    @property
+    def knows_drawn_figures_only(self) -> bool:
+        return self.version.startswith(SAMPLE_VERSION)
+
+    def describe(self) -> tuple[str, str]:
+        """The model, its training data and its classes in a sentence; and a caution, or ""."""
+        actions = self.classes[1:]
+        shown = ", ".join(actions[:SHOWN_CLASSES])
+        more = f" and {len(actions) - SHOWN_CLASSES} more" if len(actions) > SHOWN_CLASSES else ""
+        if self.version:
+            learnt = f"trained on {f'{self.videos} videos of ' if self.videos else ''}“{self.version}”"
+        else:
+            learnt = f"trained on {self.settings.paths.json_data_path.name}, which is not here"
+        caution = (
+            "This model knows drawn figures only: for real videos, train one on your own (README, “Your own videos”)."
+            if self.knows_drawn_figures_only
+            else ""
+        )
+        name = f"{self.folder.parent.name}/{self.folder.name}"
+        return f"{name}, {learnt}, knows {len(actions)} actions: {shown}{more}.", caution
+
+
+def find_run(given: str | Path | None = None) -> Run:
+    """The run that `given` names: its folder, or the `saved_model` folder beside its model.json and config.yml.
+
+    Without a name it is the demo's, of the project's folder or else of the current one. Raises ValueError that says
+    what is missing.
+    """
+    if given is None:
+        candidates = [PROJECT / DEMO, Path.cwd() / DEMO]
+        folder = next((path for path in candidates if (path / DESCRIPTION).is_file()), None)
+        if folder is None:
+            raise ValueError(
+                f"no model: expected one in {candidates[0]}, which `make demo` trains in a few minutes, or the folder "
+                "of a run of your own after --model"
+            )
+    else:
+        folder = Path(given).expanduser()
+        if (folder / "saved_model.pb").is_file():
+            folder = folder.absolute().parent
+        elif not folder.exists():
+            raise ValueError(f"--model {given}: no such folder; expected that of a run, which trainer.py makes")
+    missing = [name for name in MODEL_FILES if not (folder / name).exists()]
+    if missing:
+        raise ValueError(
+            f"{given or folder}: expected a run's folder, which holds {', '.join(MODEL_FILES)} (trainer.py writes "
+            f"them): {', '.join(missing)} missing in {folder}"
+        )
+    folder = folder.resolve()
+    description: Any = utils.read_json(folder / DESCRIPTION)
+    try:
+        classes = tuple(str(name) for name in description["classes"])
+        backbone = description["features"]["backbone"]
+    except (KeyError, TypeError):
+        raise ValueError(f"{folder / 'model.json'}: expected what trainer.py writes; train again") from None
+    if backbone == "imported":
+        raise ValueError(
+            f"{folder}: trained on imported features, which another tool made: they cannot be made of a video here. "
+            "Use predictions_json.py on imported features, or train on those of feature_map_extractor.py"
+        )
+    settings = config.load(folder / CONFIG)
+    version, videos = _training_data(description, settings.paths.json_data_path)
+    return Run(folder, settings, classes, version, videos)
+
+
+def _training_data(description: dict, file: Path) -> tuple[str, int]:
+    """The version of the annotations and the number of training videos; ("", 0) where nothing says it any more."""
+    known = description.get("training_data")
+    if isinstance(known, dict):
+        return str(known.get("version", "")), int(known.get("videos") or 0)
+    if not file.is_file():
+        return "", 0
+    try:
+        annotated: Any = utils.read_json(file)
+        videos = sum(video["subset"] == "training" for video in annotated["database"].values())
+        return annotated.get("version") or file.name, videos
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        utils.LOGGER.debug("the training data cannot be described: %s", error)
+        return "", 0
+
+
+def damage() -> tuple[type[Exception], ...]:
+    """What TensorFlow raises for a file that is missing, cut or damaged, in a SavedModel and in a checkpoint."""
+    import tensorflow as tf
+
+    return (AssertionError, OSError, ValueError, IndexError, tf.errors.OpError)
+
+
+def load_saved_model(folder: Path) -> Any:
+    """What `tf.saved_model.load` gives. Raises ValueError for a folder that is none, or is damaged."""
+    import tensorflow as tf
+
+    try:
+        return tf.saved_model.load(str(folder))
+    except damage() as error:
+        cause = " ".join(str(error).split())
+        raise ValueError(f"{folder}: a damaged model, or none: {cause:.200}; copy it again, or train again") from None
