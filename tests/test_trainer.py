@@ -10,6 +10,7 @@ import tensorflow as tf
 from made_features import made_settings, make_data_set
 
 import annotations
+import run_folder
 import trainer
 import utils
 
