@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -54,12 +56,13 @@ def localize_all(
     """
     by_file = {source.file: source for source in sources}
     numbers = {source.file: number for number, source in enumerate(sources)}
-    features: list[VideoFeatures] = []
+    # one batch of the CNN may end several short videos
+    features: dict[Path, VideoFeatures] = {}
     settings = model.run.settings
     collector = Collector(
         model.embed,
         np.zeros(model.batch_shape, np.uint8),
-        lambda video: _MemoryWriter(by_file[video].id, settings.extractor.dtype, features.append),
+        lambda video: _MemoryWriter(by_file[video].id, settings.extractor.dtype, partial(features.__setitem__, video)),
     )
 
     def outcome(end: End) -> tuple[Source, Localization | ValueError]:
@@ -67,7 +70,7 @@ def localize_all(
         if end.failure:
             return source, ValueError(end.failure)
         try:
-            return source, _localize(source, features.pop(), model)
+            return source, _localize(source, features.pop(end.video), model)
         except ValueError as error:
             return source, error
 
