@@ -43,6 +43,8 @@ def run(config: Config, wanted: Wanted, dry_run: bool = False, retry_permanent: 
         return _show(data, wanted, Manifest(root), summary.Folder(root, SUBSETS))
     with locked(root):
         manifest, folder = Manifest(root), summary.Folder(root, SUBSETS)
+        if (root / _PARTIAL).is_symlink():
+            raise ValueError(f"{root / _PARTIAL}: expected a folder of ours, received a link: remove it")
         shutil.rmtree(root / _PARTIAL, ignore_errors=True)
         videos = _choose(data, wanted, set() if retry_permanent else _gone(data, manifest, folder))
         tasks, refused = _plan(videos, manifest, folder, settings.url_template, retry_permanent)
@@ -108,6 +110,8 @@ def _download(tasks: list[Task], config: Config, manifest: Manifest, meter: Mete
         with Display(len(tasks), meter) as display:
             Crew(root, _pace(settings, expect_gone), manifest, meter, display).work(tasks, fetchers)
     finally:
+        if (root / _PARTIAL).is_symlink():
+            raise ValueError(f"{root / _PARTIAL}: expected a folder of ours, received a link: remove it")
         shutil.rmtree(root / _PARTIAL, ignore_errors=True)
 
 

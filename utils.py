@@ -16,10 +16,12 @@ import os
 import random
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 LOGGER = logging.getLogger("actions")
 TEMPORARY_SUFFIX = ".part"
@@ -107,11 +109,13 @@ def remove_temporary_files(folder: Path, name: str = "*", suffix: str = "*") -> 
     """
     removed = 0
     for path in Path(folder).glob(f".{name}{TEMPORARY_SUFFIX}{suffix}"):
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            continue  # no process of ours leaves links, pipes or devices
         if path.is_dir():
             shutil.rmtree(path)
             removed += 1
             continue
-        with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), open_own(path, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
             removed += 1
@@ -125,7 +129,7 @@ def held(folder: Path, work: str) -> Iterator[None]:
     Raises ValueError when another process has it; `work` says what both do there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    with open_own(folder / ".lock", "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -133,6 +137,28 @@ def held(folder: Path, work: str) -> Iterator[None]:
                 f"{folder}: another {work} works in this folder; wait for it, or use another folder"
             ) from None
         yield
+
+
+def open_own(path: Path, mode: str) -> IO:
+    """Open a file of ours, binary, in a folder where others may have put something in its place.
+
+    Raises ValueError for a link, which could lead to a file of somebody else's, and for a pipe or device, which could
+    be waited for without end.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+    try:
+        file = open(path, mode, opener=opener)  # noqa: SIM115 (the caller closes it)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        raise ValueError(f"{path}: expected a file of ours, received a link or pipe: remove it") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError(f"{path}: expected a file of ours, received a pipe or device: remove it")
+    return file
 
 
 def _umask() -> int:
@@ -170,11 +196,11 @@ def read_json(path: Path) -> object:
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r:.80} is given twice in one object")
+    value = {}
+    for name, member in pairs:
+        if name in value:
+            raise ValueError(f"the key {name!r:.80} is given twice in one object")
+        value[name] = member
     return value
 
 
@@ -182,22 +208,30 @@ def append_jsonl(path: Path, record: dict) -> None:
     """Append one JSON line in a single write, so that a kill leaves at most one unfinished line."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _naming(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, allow_nan=False) + "\n")
+    with _naming(path), open_own(path, "ab") as file:
+        file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
 
 
 def read_jsonl(path: Path) -> list[dict]:
-    """Read the whole lines of a JSONL file; an unfinished last line, left by a kill, is passed over."""
+    """Read the whole lines of a JSONL file; an unfinished last line, left by a kill, is passed over.
+
+    Raises ValueError that names the file and the line that is no JSON object.
+    """
     path = Path(path)
     if not path.exists():
         return []
-    *lines, last = path.read_text(encoding="utf-8").split("\n")
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a file of JSON lines, received a folder, pipe or device")
+    *lines, last = path.read_bytes().split(b"\n")
     records = []
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:  # of JSON's, of UTF-8's, a number of 5,000 digits, nested deeply
             raise ValueError(f"{path}:{number}: not a JSON line: {error}") from None
+        if not isinstance(record, dict):
+            raise ValueError(f"{path}:{number}: expected a JSON object, received {record!r:.80}")
+        records.append(record)
     if last:
         LOGGER.debug("%s: the last line is unfinished and passed over", path)
     return records

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from download.failures import BELIEVED_AFTER
-from utils import append_jsonl, held, read_jsonl
+from utils import append_jsonl, held, open_own, read_jsonl
 
 NAME = "manifest.jsonl"
 HAVE = ("done", "found")  # fetched by us | met in the folder, and whole
@@ -73,7 +73,7 @@ class Manifest:
 
 def _cut_unfinished_line(path: Path) -> None:
     """Drop what a kill left of a line, so that the next one does not continue it."""
-    with contextlib.suppress(FileNotFoundError), path.open("rb+") as file:
+    with contextlib.suppress(FileNotFoundError), open_own(path, "rb+") as file:
         file.seek(0, os.SEEK_END)
         end = file.tell()
         while end > 0:

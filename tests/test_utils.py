@@ -159,3 +159,59 @@ def test_another_broken_pipe_is_an_error(capsys):
 def test_status_passes_through():
     assert command_line.run_script(lambda: 1) == 1
     assert command_line.run_script(lambda: None) == 0
+
+
+def test_what_is_not_ours_is_neither_followed_nor_waited_for(tmp_path):
+    other = tmp_path / "other"
+    other.write_text("somebody's")
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    for name in (".lock", "metrics.jsonl", ".x.12345678.part", ".y.12345678.part"):
+        (folder / name).symlink_to(other)
+    (folder / ".f.12345678.part").symlink_to(tmp_path)
+    os.mkfifo(folder / ".p.12345678.part")
+    with pytest.raises(ValueError, match=r"\.lock: expected a file of ours, received a link"), utils.held(folder, "x"):
+        pass
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: expected a file of ours, received a link"):
+        utils.append_jsonl(folder / "metrics.jsonl", {})
+    assert utils.remove_temporary_files(folder) == 0 and len(os.listdir(folder)) == 6
+    assert other.read_text() == "somebody's"
+    for path in (folder / ".lock", folder / "metrics.jsonl"):
+        path.unlink()
+        os.mkfifo(path)
+    with pytest.raises(ValueError, match="expected a file of ours, received a link or pipe"), utils.held(folder, "x"):
+        pass
+    with pytest.raises(ValueError, match="expected a file of JSON lines, received a folder, pipe or device"):
+        utils.read_jsonl(folder / "metrics.jsonl")
+
+
+def test_a_lock_is_not_emptied(tmp_path):
+    (tmp_path / ".lock").write_text("a user's file of that name")
+    with utils.held(tmp_path, "x"):
+        assert (tmp_path / ".lock").read_text() == "a user's file of that name"
+
+
+@pytest.mark.parametrize(
+    "line", [b"\xff", b"[" * 100_000, b"1" * 5000, b"[]", b"3", b'{"a": 1} {"b": 2}'], ids=lambda line: line[:9]
+)
+def test_a_line_that_is_none_is_named(tmp_path, line):
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + line + b"\n")
+    with pytest.raises(ValueError, match=r"m\.jsonl:2: (not a JSON line|expected a JSON object)"):
+        utils.read_jsonl(path)
+
+
+def test_keys_given_twice_are_found_in_one_pass():
+    class Name(str):
+        compared = 0
+
+        def __eq__(self, other):
+            Name.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    names = [Name(f"key {number}") for number in range(2000)]
+    with pytest.raises(ValueError, match="the key 'key 0' is given twice"):
+        utils._unique_keys([(name, 0) for name in [*names, Name("key 0")]])
+    assert Name.compared <= 10
