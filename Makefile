@@ -10,7 +10,7 @@ CONFIG ?=
 SUBSET ?= validation
 # tests in two processes, as many wait for others; tests/conftest.py says which stay together
 PROCESSES ?= 2
-TEST := $(RUN) -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+TEST := $(RUN) -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder
 STAGE = $(if $(CONFIG),-c $(CONFIG))
 
 help:  ## this list

@@ -7,6 +7,7 @@ leave out, such as SkyPilot, which lives in an environment of its own.
 
 import fcntl
 import os
+import re
 import shutil
 
 import pytest
@@ -19,20 +20,33 @@ FIRST = (
     "test_the_demo_reaches_its_figures", "faults/test_faults.py", "test_localize.py", "test_trainer.py",
     "test_download.py", "test_own_videos", "test_extraction_kills.py", "test_training_stops.py", "test_containers.py",
 )  # fmt: skip
-# each test alone, as it shares nothing or only what is made once a run; the others stay with those of their file
+# each test for itself, as it shares nothing or only what is made once a run; others stay with those of their file
 ALONE = ("test_configs.py", "test_documentation.py", "test_download.py", "test_long_run.py", "test_cloud.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for its marks
+def together(nodeid):
+    """The name of the tests that one process runs with this one, in their order."""
+    file = nodeid.split("::")[0].removeprefix("tests/")
+    if file in ALONE:
+        return nodeid
+    return "::".join([file, *re.findall(r"\[(\w+)", nodeid)]) if file == "faults/test_faults.py" else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    # marks of groups (--dist loadgroup) change nothing with pytest 9.2 (pytest-xdist 3.8, issue 1386)
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return together(nodeid)
+
+    return Together(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return
-    for item in items:
-        file = item.location[0].removeprefix("tests/")
-        stage = item.callspec.params.get("stage_and_whole", "") if hasattr(item, "callspec") else ""
-        if file not in ALONE:
-            item.add_marker(pytest.mark.xdist_group(f"{file} {stage}"))
-    items.sort(key=lambda item: min((n for n, name in enumerate(FIRST) if name in item.nodeid), default=len(FIRST)))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: min((n for n, name in enumerate(FIRST) if name in item.nodeid), default=len(FIRST)))
 
 
 @pytest.hookimpl(wrapper=True)
