@@ -7,6 +7,7 @@ network learns from. A level is the depth under the taxonomy's root: 0 is the co
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,28 +85,18 @@ class Annotations:
                 f"{self.source}: taxonomy: empty, so the only level is {LEAF_LEVEL} (the labels), received {level}. "
                 f"Use data.taxonomy_level={LEAF_LEVEL}"
             )
+        places = _places(self.taxonomy)
         # of nodes with one name, the deepest is the one that annotations mean
-        chains = {chain[-1]: chain for chain in sorted(self._chains(), key=len) if chain}
+        deepest_last = sorted(self.taxonomy, key=lambda node: places[node.id].depth)
+        classes = {node.name: (*places[node.id].above, node.name)[level] if places[node.id].depth > level else node.name
+                   for node in deepest_last if node.parent_id is not None}  # fmt: skip
         for label in labels:
-            if label not in chains:
+            if label not in classes:
                 raise ValueError(
                     f"{self.source}: label {label!r} is no node of the taxonomy, so it has no class at level {level}. "
                     f"Add it there, or use data.taxonomy_level={LEAF_LEVEL}"
                 )
-        return {label: chains[label][min(level, len(chains[label]) - 1)] for label in labels}
-
-    def _chains(self) -> list[tuple[str, ...]]:
-        """For each node, the names from just under the root down to the node; none for the root."""
-        nodes = {node.id: node for node in self.taxonomy}
-
-        def chain(node: Node) -> tuple[str, ...]:
-            names = []
-            while node.parent_id is not None:
-                names.append(node.name)
-                node = nodes[node.parent_id]
-            return tuple(reversed(names))
-
-        return [chain(node) for node in self.taxonomy]
+        return {label: classes[label] for label in labels}
 
     def statistics(self, level: int = LEAF_LEVEL) -> dict[str, dict[str, ClassCount]]:
         """Instances and labelled seconds of each class, sorted by name, in each subset."""
@@ -179,8 +170,9 @@ def _read_video(name: str, entry: object, oddities: Counter[str]) -> Video:
     subset = _member(entry, place, "subset", str)
     if subset not in config.SUBSETS:
         raise ValueError(f"{place}subset: expected one of {', '.join(config.SUBSETS)}, received {subset!r}")
+    written = _member(entry, place, "duration", _NUMBER)
     try:
-        duration = read_seconds(_member(entry, place, "duration", _NUMBER))
+        duration = read_seconds(written)
         if duration < 0:
             raise ValueError(f"expected at least 0 seconds, received {duration}")
     except ValueError as error:
@@ -228,18 +220,40 @@ def _read_taxonomy(entries: list) -> tuple[Node, ...]:
     if nodes and len(roots) != 1:
         raise ValueError(f"taxonomy: expected one root (its parentId is null), received {len(roots)}")
     taken: set[tuple[str, int]] = set()
-    for node in nodes.values():
-        depth, above = 0, node
-        while above.parent_id is not None:
-            if above.parent_id not in nodes:
-                raise ValueError(f"taxonomy: node {above.id} ({above.name!r}): no node {above.parent_id}, its parent")
-            above, depth = nodes[above.parent_id], depth + 1
-            if depth > len(nodes):
-                raise ValueError(f"taxonomy: node {node.id} ({node.name!r}): its parents form a circle")
-        if (node.name, depth) in taken:
-            raise ValueError(f"taxonomy: two nodes of one level are named {node.name!r}; labels could mean either")
-        taken.add((node.name, depth))
+    for id_, place in _places(nodes.values()).items():
+        name = nodes[id_].name
+        if (name, place.depth) in taken:
+            raise ValueError(f"taxonomy: two nodes of one level are named {name!r}; labels could mean either")
+        taken.add((name, place.depth))
     return tuple(nodes.values())
+
+
+class _Place(NamedTuple):
+    """Where a node is: its depth, 0 for the root, and the names above it from just under the root, at most three."""
+
+    depth: int
+    above: tuple[str, ...]
+
+
+def _places(taxonomy: Iterable[Node]) -> dict[int, _Place]:
+    """The place of each node, by its id. Raises ValueError for a node without a parent, and for a circle."""
+    nodes = {node.id: node for node in taxonomy}
+    places = {node.id: _Place(0, ()) for node in nodes.values() if node.parent_id is None}
+    for node in nodes.values():
+        unknown: dict[int, Node] = {}  # from the node upwards, to the first whose place is known
+        while node.id not in places:
+            if node.parent_id not in nodes:
+                raise ValueError(f"taxonomy: node {node.id} ({node.name!r}): no node {node.parent_id}, its parent")
+            if node.id in unknown:
+                raise ValueError(f"taxonomy: node {node.id} ({node.name!r}): its parents form a circle")
+            unknown[node.id] = node
+            node = nodes[node.parent_id]
+        for below in reversed(unknown.values()):
+            parent = nodes[below.parent_id]
+            depth, above = places[parent.id]
+            names = () if parent.parent_id is None else (*above, parent.name)[:LEAF_LEVEL]
+            places[below.id] = _Place(depth + 1, names)
+    return places
 
 
 def summary(annotated: Annotations, level: int = LEAF_LEVEL) -> str:

@@ -4,6 +4,7 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import annotations
@@ -272,3 +273,39 @@ def test_the_script_ends_with_status_2_and_one_line(tmp_path, capsys):
     assert capsys.readouterr().err.startswith(f"error: {path}: database.a.duration")
     assert annotations.main([str(path), "--output", str(tmp_path / "b.json")]) == 2
     assert "belong to a CSV file" in capsys.readouterr().err
+
+
+def test_classes_of_random_trees_are_those_of_the_names_on_the_way_up(tmp_path):
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        count = int(random.integers(2, 30))
+        parents = [None, *(int(random.integers(0, number)) for number in range(1, count))]
+        nodes = tuple(node(number, f"n{number}", parent) for number, parent in enumerate(parents))
+        leaves = [f"n{number}" for number in range(1, count)]
+        entry = video(*((0, 1, name) for name in leaves))
+        made = annotations.load(write(tmp_path, {"a": entry}, [nodes[n] for n in random.permutation(count)]))
+        for level in range(3):
+            classes = made.class_of(level)
+            for number in range(1, count):
+                way = [number]
+                while parents[way[0]]:
+                    way.insert(0, parents[way[0]])
+                assert classes[f"n{number}"] == f"n{way[min(level, len(way) - 1)]}"
+
+
+def test_a_long_chain_of_nodes_is_walked_once():
+    looked = []
+
+    class Counted:
+        def __init__(self, number):
+            self.number, self.name = number, f"n{number}"
+            self.parent_id = number - 1 if number else None
+
+        @property
+        def id(self):
+            looked.append(self.number)
+            return self.number
+
+    count = 3000
+    places = annotations._places([Counted(number) for number in reversed(range(count))])
+    assert places[count - 1] == (count - 1, ("n1", "n2", "n3")) and len(looked) < 12 * count
