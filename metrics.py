@@ -131,6 +131,11 @@ def evaluate(
     present = sum(video.id in results for video in videos)
     if not present:
         utils.LOGGER.warning("no %s video has predictions; ids such as %r are expected", subset, videos[0].id)
+    elif others := [name for name in results if name not in truth]:
+        utils.LOGGER.warning(
+            "%d of %d videos with predictions are not in subset %s, such as %r: their predictions count as wrong; ids "
+            "such as %r are expected", len(others), len(results), subset, others[0], videos[0].id,
+        )  # fmt: skip
     levels = np.array(protocol.thresholds)
     return Evaluation(
         subset, protocol,
@@ -188,7 +193,8 @@ def table(scored: Evaluation, every_class: bool = False) -> str:
     counts = value["videos"]
     lines = [
         f"{value['subset']}: {counts['annotated']:,} videos annotated, {counts['predicted']:,} predicted, "
-        f"{counts['missing']:,} missing; {value['predictions']:,} predictions, {len(value['AP'])} classes"
+        f"{counts['missing']:,} missing; {value['predictions']:,} predictions, "
+        f"{len(value['AP'])} class{'es' * (len(value['AP']) != 1)}"
         + (f", {value['ignored_predictions']:,} predictions of other labels ignored" if scored.ignored else ""),
         f"protocol {value['protocol']}; values in percent",
         "",

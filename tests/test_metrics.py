@@ -191,3 +191,13 @@ def test_nothing_predicted(caplog):
 def test_nothing_annotated():
     with pytest.raises(ValueError, match="truth.json: subset testing: no annotated segments"):
         metrics.evaluate(annotated({"v": []}, "testing"), {}, "testing")
+
+
+def test_videos_of_another_name_among_those_predicted_are_told(caplog):
+    caplog.set_level(logging.WARNING)
+    ground_truth = annotated({"a": truth((0, 10)), "b": truth((0, 10))})
+    same = {"a": [prediction(0, 10, 0.9)], "b": [prediction(0, 10, 0.8)]}
+    metrics.evaluate(ground_truth, same, "validation")
+    assert not caplog.text
+    metrics.evaluate(ground_truth, {"a": same["a"], "v_b": same["b"], "b.mp4": []}, "validation")
+    assert "2 of 3 videos with predictions are not in subset validation, such as 'v_b'" in caplog.text
