@@ -185,7 +185,7 @@ def run(settings: config.Config) -> int:
     spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
     check_spec(spec, model.feature_spec, paths.feature_map_folder / SPEC_FILE, "the trained model")
     annotated = annotations.load(paths.json_data_path)
-    store = data.load_store(paths.feature_map_folder, subset, annotated.subset(subset), {}, model.preparation)
+    store = data.open_store(paths, settings.data.cache, subset, annotated.subset(subset), {}, model.preparation)
     print(write_subset(settings, annotated.version, store, model))
     return 0
 

@@ -237,7 +237,7 @@ def finish(training: Training, run_data: RunData, settings: config.Config) -> No
     store = {"training": run_data.training, "validation": run_data.validation}.get(subset)
     if store is None:
         videos = run_data.annotated.subset(subset)
-        store = data.load_store(settings.paths.feature_map_folder, subset, videos, {}, run_data.preparation)
+        store = data.open_store(settings.paths, settings.data.cache, subset, videos, {}, run_data.preparation)
     written = predictions_json.write_subset(
         settings, run_data.annotated.version, store, run_data.model(training.classify)
     )
