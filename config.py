@@ -1,31 +1,52 @@
 """Settings: config.yml + `-c FILE` + `--set section.key=value` -> one frozen, typed `Config`; the shared command line.
 
-Defaults stand in config.yml and nowhere else. This file knows types, limits and which settings exclude each other.
+Defaults stand in config.yml and nowhere else. This file knows types, limits, what excludes what and what binds a model.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 SUBSETS = ("training", "validation", "testing")
 Subset = Literal["training", "validation", "testing"]
+Backbone = Literal["inception_resnet_v2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
 DEFAULTS_FILE = Path(__file__).with_name("config.yml")
 
 Count = Annotated[int, Field(ge=1, strict=True)]
-CountOrNone = Annotated[int, Field(ge=0, strict=True)]
+FromZero = Annotated[int, Field(ge=0, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1)]
-# the original wrote LSTM
-LowerCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+LowerCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)  # the original wrote LSTM
+
+
+@dataclass(frozen=True)
+class Binds:
+    """What a setting binds: a model (predictions share it with the training), or only a run (a training that goes on
+    keeps it). What binds a model binds its run; a setting without `Binds` may change at any time."""
+
+    what: Literal["model", "run"]
+    only_with: tuple[str, object] | None = None  # another setting of the section, and the value with which this binds
+
+
+Value = TypeVar("Value")
+BindsModel = Annotated[Value, Binds("model")]
+BindsRun = Annotated[Value, Binds("run")]
 
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def binds(self, key: str, what: Literal["model", "run"]) -> bool:
+        """Whether the setting `key`, beside the others of this section, binds a model or a run."""
+        said = [part for part in type(self).model_fields[key].metadata if isinstance(part, Binds)]
+        held = [part for part in said if not part.only_with or getattr(self, part.only_with[0]) == part.only_with[1]]
+        return any(what in (part.what, "run") for part in held)
 
 
 class PathSettings(Section):
@@ -49,52 +70,48 @@ class PathSettings(Section):
 
 
 class VideoSettings(Section):
-    skip_frames: Count
-    resize: tuple[Annotated[int, Field(ge=32, le=4096)], Annotated[int, Field(ge=32, le=4096)]]
+    skip_frames: BindsModel[Count]
+    resize: BindsModel[tuple[Annotated[int, Field(ge=32, le=4096)], Annotated[int, Field(ge=32, le=4096)]]]
 
 
 class ExtractorSettings(Section):
-    backbone: Literal["inception_resnet_v2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
-    weights: str = Field(min_length=1)
-    feature_pooling: Literal["avg", "none"]
-    feature_maps_size: tuple[Count, Count, Count] | None
-    dtype: Literal["float16", "bfloat16", "float32"]
+    backbone: BindsModel[Backbone]
+    weights: BindsModel[str] = Field(min_length=1)
+    feature_pooling: BindsModel[Literal["avg", "none"]]
+    feature_maps_size: BindsModel[tuple[Count, Count, Count] | None]
+    dtype: BindsModel[Literal["float16", "bfloat16", "float32"]]
     batch_size: Count
-    seed: int
+    seed: BindsModel[int]
     runtime: Literal["auto", "tensorflow", "openvino"]
     precision: Literal["auto", "float32", "bfloat16", "float16"]
     workers: Count | Literal["auto"]
     cache_folder: Path | None
 
     @model_validator(mode="after")
-    def _openvino_has_no_float16(self) -> ExtractorSettings:
+    def _usable_together(self) -> ExtractorSettings:
         if self.runtime == "openvino" and self.precision == "float16":
             raise ValueError("precision float16 is for a GPU with runtime tensorflow. Received: runtime openvino")
-        return self
-
-    @model_validator(mode="after")
-    def _maps_only_without_pooling(self) -> ExtractorSettings:
         if self.feature_maps_size is not None and self.feature_pooling == "avg":
             raise ValueError("feature_maps_size describes maps: set feature_pooling to none, or leave it null")
         return self
 
 
 class DataSettings(Section):
-    taxonomy_level: int = Field(ge=0, le=3, strict=True)
-    min_examples: Count
-    max_frames: Count
-    window_stride: Count
-    batch_size: Count
-    shuffle: bool
-    background_share: Annotated[float, Field(ge=0, le=1)] | None
+    taxonomy_level: BindsModel[int] = Field(ge=0, le=3, strict=True)
+    min_examples: BindsModel[Count]
+    max_frames: BindsModel[Count]
+    window_stride: BindsRun[Count]
+    batch_size: BindsRun[Count]
+    shuffle: BindsRun[bool]
+    background_share: BindsRun[Share | None]
     cache: Literal["auto", "memory", "none"]
-    feature_normalization: Literal["none", "train", "video"]
-    temporal_difference: Literal["none", "absolute", "signed"]
-    components: tuple[CountOrNone, ...] | None = Field(min_length=1, max_length=2)
-    jitter: CountOrNone
-    time_scale: float = Field(ge=0, le=1)
-    feature_noise: float = Field(ge=0)
-    feature_shift: float = Field(ge=0)
+    feature_normalization: BindsModel[Literal["none", "train", "video"]]
+    temporal_difference: BindsModel[Literal["none", "absolute", "signed"]]
+    components: BindsModel[tuple[FromZero, ...] | None] = Field(min_length=1, max_length=2)
+    jitter: BindsRun[FromZero]
+    time_scale: BindsRun[float] = Field(ge=0, le=1)
+    feature_noise: BindsRun[float] = Field(ge=0)
+    feature_shift: BindsRun[float] = Field(ge=0)
 
     @model_validator(mode="after")
     def _windows_leave_no_gap(self) -> DataSettings:
@@ -107,41 +124,41 @@ class DataSettings(Section):
 
 
 class ModelSettings(Section):
-    fully_connected: tuple[Count, ...]
-    cell_type: Annotated[Literal["lstm", "gru"], LowerCase]
-    num_layers: Count
-    num_nodes: Count
-    merge: Literal["average", "concatenate"]
-    dropout: float = Field(ge=0, lt=1)
-    predict_mode: Literal["frames", "last", "mode"]
+    fully_connected: BindsModel[tuple[Count, ...]]
+    cell_type: BindsModel[Annotated[Literal["lstm", "gru"], LowerCase]]
+    num_layers: BindsModel[Count]
+    num_nodes: BindsModel[Count]
+    merge: BindsModel[Literal["average", "concatenate"]]
+    dropout: BindsModel[float] = Field(ge=0, lt=1)
+    predict_mode: BindsModel[Literal["frames", "last", "mode"]]
 
 
 class TrainSettings(Section):
-    learning_rate: float = Field(gt=0)
-    schedule: Literal["constant", "cosine"]
-    warmup_steps: CountOrNone
-    gradient_clip_norm: float = Field(ge=0)
-    weight_decay: float = Field(ge=0)
-    weight_factor: float = Field(gt=0)
-    class_balance: Share
-    label_smoothing: float = Field(ge=0, lt=1)
-    ema_decay: float = Field(ge=0, lt=1)
-    max_steps: Count
+    learning_rate: BindsRun[float] = Field(gt=0)
+    schedule: BindsRun[Literal["constant", "cosine"]]
+    warmup_steps: BindsRun[FromZero]
+    gradient_clip_norm: BindsRun[float] = Field(ge=0)
+    weight_decay: BindsRun[float] = Field(ge=0)
+    weight_factor: BindsRun[float] = Field(gt=0)
+    class_balance: BindsRun[Share]
+    label_smoothing: BindsRun[float] = Field(ge=0, lt=1)
+    ema_decay: BindsRun[float] = Field(ge=0, lt=1)
+    max_steps: Annotated[Count, Binds("run", only_with=("schedule", "cosine"))]  # which is laid out over them
     num_epochs: Count
     strategy: Literal["auto", "one", "mirrored", "multi_worker"]
-    precision: Literal["float32", "bfloat16"]
+    precision: BindsRun[Literal["float32", "bfloat16"]]
     steps_per_call: Count
-    warm_start: Path | None
+    warm_start: BindsRun[Path | None]
     save_checkpoints_steps: Count
     keep_checkpoint_max: Count
     save_summary_steps: Count
     log_step_count_steps: Count
     histograms: bool
-    pictures: CountOrNone
+    pictures: FromZero
     eval_steps: Count | None
-    patience: CountOrNone
-    seed: int
-    deterministic: bool | Literal["auto"]
+    patience: BindsRun[FromZero]
+    seed: BindsRun[int]
+    deterministic: BindsRun[bool | Literal["auto"]]
 
 
 class PredictSettings(Section):
@@ -153,10 +170,10 @@ class PredictSettings(Section):
     shot_smoothing: Share
     thresholds: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(min_length=1)
     gap_seconds: float = Field(ge=0)
-    max_shots: CountOrNone
+    max_shots: FromZero
     contrast: Share
     context: float = Field(gt=0)
-    video_labels: CountOrNone
+    video_labels: FromZero
     video_pooling: float = Field(gt=0, le=1)
     min_score: Share
     min_seconds: float = Field(ge=0)
@@ -323,11 +340,11 @@ def _instead_of(section: str, key: str) -> str:
     return f"did you mean {' or '.join(likely)}?" if likely else f"expected one of {', '.join(known)}"
 
 
-def differences(one: Config, other: Config, sections: tuple[str, ...]) -> list[str]:
-    """The settings of `sections` in which two configurations differ, each as `section.key: value there, value here`."""
+def differences(one: Config, other: Config, what: Literal["model", "run"]) -> list[str]:
+    """Where two configurations differ in what binds a model or a run: `section.key: value there, value here` each."""
     return [
-        f"{section}.{key}: {getattr(getattr(one, section), key)!r} there, {value!r} here"
-        for section in sections
-        for key, value in getattr(other, section)
-        if getattr(getattr(one, section), key) != value
+        f"{name}.{key}: {getattr(getattr(one, name), key)!r} there, {value!r} here"
+        for name, section in other
+        for key, value in section
+        if getattr(getattr(one, name), key) != value and section.binds(key, what)
     ]

@@ -9,18 +9,20 @@ of a whole video), D numbers a frame as stored, D' after preparation, W windows,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+import config
+import run_folder
 import segments
 from annotations import Video
 from features.augmentation import Augmentation, disturbed, moved_rows
 from features.cache import PreparedVideo, cache_key, cached
+from features.memory import memory_bytes
 from features.preparation import Preparation, prepare_features, shot_cuts
 from features.records import VideoFeatures, feature_file, read_features
 from features.window_order import EpochOrder
@@ -98,6 +100,21 @@ def video_labels(video: Video, timestamps: np.ndarray, class_index: dict[str, in
     labelled = [segment for segment in video.labelled_segments() if segment.label in class_index]
     spans = np.asarray([(segment.start, segment.end) for segment in labelled], np.float64).reshape(-1, 2)
     return segments.frame_labels(timestamps, spans, np.asarray([class_index[s.label] for s in labelled], np.int32))
+
+
+def open_store(
+    paths: config.PathSettings,
+    cache: Literal["auto", "memory", "none"],
+    subset: str,
+    videos: list[Video],
+    class_index: dict[str, int],
+    preparation: Preparation,
+) -> FeatureStore:
+    """`load_store` as the setting `data.cache` says: in memory, or in a file of the run `paths.model_dir`."""
+    files = [path for video in videos if (path := feature_file(paths.feature_map_folder, subset, video.id)).is_file()]
+    in_memory = cache == "memory" or (cache == "auto" and fits_memory(files, preparation))
+    folder = None if in_memory else paths.model_dir / run_folder.CACHE
+    return load_store(paths.feature_map_folder, subset, videos, class_index, preparation, folder)
 
 
 def load_store(
@@ -187,7 +204,7 @@ def fits_memory(paths: list[Path], preparation: Preparation) -> bool:
     """Whether the prepared features of these files can be held; they are joined while the list of videos is there."""
     stored = sum(path.stat().st_size for path in paths)
     needed = 2 * stored * (1 if preparation.temporal_difference == "none" else 2)
-    return needed <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return needed <= memory_bytes()
 
 
 def window_starts(frames: int, length: int, stride: int) -> np.ndarray:

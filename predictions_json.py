@@ -26,13 +26,6 @@ from prediction import decoding
 Classify = Callable[[np.ndarray, np.ndarray], np.ndarray]
 WINDOWS_A_BATCH = 64
 DETAILS = "CNN features pretrained on ImageNet"
-# sections of the configuration that a prediction must share with the training
-TRAINED_SECTIONS = ("video", "extractor", "data", "model")
-# their settings that change nothing in what the model takes or gives
-FREE_SETTINGS = (
-    "extractor.batch_size", "extractor.runtime", "extractor.precision", "extractor.workers", "extractor.cache_folder",
-    "data.batch_size", "data.shuffle", "data.window_stride",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -153,10 +146,7 @@ def write_predictions(path: Path, version: str, results: dict[str, list[dict]]) 
 
 def check_settings(settings: config.Config, run_config: Path) -> None:
     """Raise ValueError unless `settings` agree with those that a run was trained with, in what its model depends on."""
-    differing = [
-        difference for difference in config.differences(config.load(run_config), settings, TRAINED_SECTIONS)
-        if not difference.startswith(FREE_SETTINGS)
-    ]  # fmt: skip
+    differing = config.differences(config.load(run_config), settings, "model")
     if differing:
         raise ValueError(f"{run_config}: trained with other settings: {'; '.join(differing)}. Use -c {run_config}")
 
@@ -195,7 +185,7 @@ def run(settings: config.Config) -> int:
     spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
     check_spec(spec, model.feature_spec, paths.feature_map_folder / SPEC_FILE, "the trained model")
     annotated = annotations.load(paths.json_data_path)
-    store = data.load_store(paths.feature_map_folder, subset, annotated.subset(subset), {}, model.preparation)
+    store = data.open_store(paths, settings.data.cache, subset, annotated.subset(subset), {}, model.preparation)
     print(write_subset(settings, annotated.version, store, model))
     return 0
 

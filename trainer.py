@@ -30,13 +30,6 @@ from training.stopping import StopRequested, StopSignals
 if TYPE_CHECKING:
     from training.devices import Devices
 
-# settings of a run that may change when it is taken up again: they do not touch what was learnt so far
-RESUMABLE = (
-    "extractor.batch_size", "extractor.runtime", "extractor.precision", "extractor.workers", "extractor.cache_folder",
-    "data.cache", "train.num_epochs", "train.save_", "train.keep_", "train.log_", "train.eval_steps", "train.strategy",
-    "train.steps_per_call", "train.histograms", "train.pictures",
-)  # fmt: skip
-
 
 def train(training: Training, run_data: RunData, settings: config.Config, log: TrainingLog, profile: Profile) -> int:
     """Step until `max_steps` or `num_epochs`; save, evaluate and log when it is time.
@@ -225,10 +218,7 @@ def warm_start(training: Training, run_data: RunData, folder: Path) -> None:
 
 def check_resumable(settings: config.Config, saved_config: Path) -> None:
     """Raise ValueError that names the keys in which a run folder holds another configuration."""
-    # a cosine schedule is laid out over max_steps
-    resumable = RESUMABLE + (() if settings.train.schedule == "cosine" else ("train.max_steps",))
-    found = config.differences(config.load(saved_config), settings, (*predictions_json.TRAINED_SECTIONS, "train"))
-    differing = [difference for difference in found if not difference.startswith(resumable)]
+    differing = config.differences(config.load(saved_config), settings, "run")
     if differing:
         raise ValueError(
             f"{saved_config}: this run was begun with other settings: {'; '.join(differing)}. Use -c {saved_config} to "
@@ -247,7 +237,7 @@ def finish(training: Training, run_data: RunData, settings: config.Config) -> No
     store = {"training": run_data.training, "validation": run_data.validation}.get(subset)
     if store is None:
         videos = run_data.annotated.subset(subset)
-        store = data.load_store(settings.paths.feature_map_folder, subset, videos, {}, run_data.preparation)
+        store = data.open_store(settings.paths, settings.data.cache, subset, videos, {}, run_data.preparation)
     written = predictions_json.write_subset(
         settings, run_data.annotated.version, store, run_data.model(training.classify)
     )

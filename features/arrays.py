@@ -134,8 +134,9 @@ def run(settings: config.Config, folder: Path, rate: float | None) -> int:
                 raise ValueError(f"{path}: another file has the same id {path.stem!r}")
             video = as_video(path, rate, videos[path.stem].duration)
             if width is None:
+                # refused for one file, it is asked again for the next
+                create_spec(target, _spec(video.features.shape[1], rate))
                 width = video.features.shape[1]
-                create_spec(target, _spec(width, rate))
             if video.features.shape[1] != width:
                 received = video.features.shape[1]
                 raise ValueError(f"{path}: expected {width} numbers a row, as in the first file; received {received}")

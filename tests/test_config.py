@@ -109,3 +109,63 @@ def test_every_setting_is_commented_once():
         for key in values:
             lines = [line for line in text.splitlines() if line.startswith(f"  {key}:")]
             assert lines and all("  # " in line for line in lines), f"{section}.{key}"
+
+
+# what binds a model, and what binds only a run, of each section; a new setting belongs into one of the three
+BINDING = {
+    "paths": ("", "", "data_dir json_data_path videos_folder feature_map_folder model_dir"),
+    "video": ("skip_frames resize", "", ""),
+    "extractor": (
+        "backbone weights feature_pooling feature_maps_size dtype seed",
+        "",
+        "batch_size runtime precision workers cache_folder",
+    ),
+    "data": (
+        "taxonomy_level min_examples max_frames feature_normalization temporal_difference components",
+        "window_stride batch_size shuffle background_share jitter time_scale feature_noise feature_shift",
+        "cache",
+    ),
+    "model": ("fully_connected cell_type num_layers num_nodes merge dropout predict_mode", "", ""),
+    "train": (
+        "",
+        "learning_rate schedule warmup_steps gradient_clip_norm weight_decay weight_factor class_balance "
+        "label_smoothing ema_decay precision warm_start patience seed deterministic",
+        "max_steps num_epochs strategy steps_per_call save_checkpoints_steps keep_checkpoint_max save_summary_steps "
+        "log_step_count_steps histograms pictures eval_steps",
+    ),
+    "predict": ("", "", " ".join(config.PredictSettings.model_fields)),
+    "download": ("", "", " ".join(config.DownloadSettings.model_fields)),
+}
+
+
+def test_what_each_setting_binds_is_decided():
+    found = {
+        name: tuple(
+            {key for key, _ in section if (section.binds(key, "model"), section.binds(key, "run")) == kind}
+            for kind in ((True, True), (False, True), (False, False))
+        )
+        for name, section in config.load()
+    }
+    assert found == {name: tuple(set(keys.split()) for keys in kinds) for name, kinds in BINDING.items()}
+
+
+def test_the_number_of_steps_binds_a_run_whose_schedule_is_laid_out_over_it():
+    one, other = (config.load(None, [f"train.max_steps={steps}"]) for steps in (5, 6))
+    assert config.differences(one, other, "run") == []
+    one, other = (config.load(None, ["train.schedule=cosine", f"train.max_steps={steps}"]) for steps in (5, 6))
+    assert config.differences(one, other, "run") == ["train.max_steps: 5 there, 6 here"]
+
+
+def test_what_differs_is_told_of_what_binds():
+    here = [
+        "data.cache=none",
+        "data.jitter=2",
+        "model.cell_type=gru",
+        "predict.subset=testing",
+        "paths.model_dir=/else",
+    ]
+    one, other = config.load(), config.load(None, here)
+    cell = "model.cell_type: 'lstm' there, 'gru' here"
+    assert config.differences(one, other, "model") == [cell]
+    assert config.differences(one, other, "run") == ["data.jitter: 0 there, 2 here", cell]
+    assert config.differences(one, one, "run") == []

@@ -102,6 +102,23 @@ def test_widths_must_agree(tmp_path, arrays, capsys):
     assert "b.npy: expected 3 numbers a row, as in the first file; received 4" in capsys.readouterr().err
 
 
+def test_importing_again_replaces_and_another_rate_is_refused_for_every_file(tmp_path, arrays, capsys):
+    database(tmp_path, a=10.0, b=10.0)
+    for name in "ab":
+        np.save(arrays / f"{name}.npy", np.ones((20, 3)))
+    assert run(tmp_path, "--rate", "2") == 0
+    (arrays / "a.npy").unlink()
+    np.save(arrays / "b.npy", np.full((20, 3), 2.0))
+    # stored as float32 all the same
+    assert run(tmp_path, "--rate", "2", "--set", "extractor.dtype=float16") == 0
+    found = imported(tmp_path)
+    assert [video.features[0, 0] for video in found.values()] == [1, 2] and found["b"].features.dtype == np.float32
+    np.save(arrays / "a.npy", np.ones((20, 3)))
+    assert run(tmp_path, "--rate", "2.05") == 1
+    assert capsys.readouterr().err.count("rate: 2.0 there, 2.05 for these features") == 2
+    assert {video.timestamps[0] for video in imported(tmp_path).values()} == {0.25}
+
+
 def test_names_without_annotation_are_counted(tmp_path, arrays, capsys):
     database(tmp_path, a=10.0)
     np.save(arrays / "a.npy", np.ones((20, 3)))

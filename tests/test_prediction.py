@@ -85,6 +85,11 @@ def test_settings_that_the_model_was_not_trained_with_are_refused(folder):
     predictions_json.run(made_settings(folder, "predict.method=runs", "data.batch_size=3"))
 
 
+@pytest.mark.parametrize("assignment", ["data.cache=none", "data.jitter=3", "data.background_share=0.5"])
+def test_settings_of_training_alone_may_be_others_than_those_trained_with(folder, assignment):
+    assert predictions_json.run(made_settings(folder, assignment)) == 0
+
+
 def test_without_a_run_the_error_names_the_command(folder):
     with pytest.raises(ValueError, match=r"run `python trainer\.py`"):
         predictions_json.run(made_settings(folder, "paths.model_dir=nowhere"))

@@ -105,6 +105,8 @@ def test_another_configuration_is_refused_and_fresh_starts_over(folder):
     changed = made_settings(folder, "paths.model_dir=second", "model.num_nodes=4", "train.max_steps=10")
     with pytest.raises(ValueError, match="model.num_nodes: 8 there, 4 here"):
         trainer.run(changed)
+    with pytest.raises(ValueError, match=r"data\.jitter: 0 there, 2 here\. Use -c"):
+        trainer.run(made_settings(folder, "paths.model_dir=second", "data.cache=none", "data.jitter=2"))
     trainer.run(changed, fresh=True)
     assert values(folder / "second")[-1]["step"] == 10
     assert (folder / "second/notes.txt").read_text() == "mine"

@@ -16,7 +16,6 @@ import annotations
 import config
 import data
 import predictions_json
-import run_folder
 import segments
 import utils
 from annotations import Annotations, Video
@@ -86,11 +85,7 @@ def load_data(settings: config.Config, subsets: tuple[str, ...] = ("training", "
     prepared = learn_preparation(paths.feature_map_folder, training, chosen)
 
     def load(subset: str) -> data.FeatureStore:
-        videos = annotated.subset(subset)
-        files = [path for _, path in data.present_files(paths.feature_map_folder, subset, videos)[0]]
-        in_memory = chosen.cache == "memory" or (chosen.cache == "auto" and data.fits_memory(files, prepared))
-        cache_folder = None if in_memory else paths.model_dir / run_folder.CACHE
-        return data.load_store(paths.feature_map_folder, subset, videos, class_index, prepared, cache_folder)
+        return data.open_store(paths, chosen.cache, subset, annotated.subset(subset), class_index, prepared)
 
     validation = None
     if "validation" not in subsets:

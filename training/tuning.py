@@ -139,7 +139,9 @@ class Search:
     def __init__(self, run_data: RunData, scores: list[np.ndarray], level: int):
         store = run_data.training
         videos = np.sort(np.random.default_rng(0).permutation(len(store.ids))[:MOST_VIDEOS])
-        self._store, self._scores = store.take(videos), [scores[video] for video in videos]
+        # segments are decoded from the scores: the features, which may not fit the memory, are not copied
+        bare = dataclasses.replace(store, features=np.empty((len(store.features), 0), np.float32))
+        self._store, self._scores = bare.take(videos), [scores[video] for video in videos]
         self._model = run_data.model(None)
         chosen = set(self._store.ids)
         subset = {name: video for name, video in run_data.annotated.videos.items() if name in chosen}
