@@ -4,8 +4,15 @@ import csv
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_localization import (  # noqa: F401 (fixtures)
+    BLACK,
+    BRIGHT,
+    DIM,
+    film,
+    made_loads,
+    made_run,
     made_server,
     read_srt,
     read_vtt,
@@ -13,7 +20,9 @@ from made_localization import (  # noqa: F401 (fixtures)
 )
 from made_videos import make_sound, make_video
 
-from localization.inputs import collect, download
+import localize
+from localization.inputs import Source, collect, download
+from localization.offline import localize_all
 from localization.results import Segment, clock, highlights
 from localization.writers import write_csv, write_srt, write_vtt
 
@@ -131,3 +140,23 @@ def test_nothing_found_gives_files_all_the_same(tmp_path):
     for write, read in ((write_srt, read_srt), (write_vtt, read_vtt)):
         write(tmp_path / "v", [])
         assert read(tmp_path / "v") == []
+
+
+def test_short_videos_of_one_batch_keep_their_own_results(run_folder, loads, tmp_path):
+    films = {
+        "a": [(0.4, BLACK), (0.6, BRIGHT)],
+        "b": [(0.6, DIM), (0.2, BLACK)],
+        "d": [(0.2, BLACK), (0.4, BRIGHT)],
+        "e": [(0.4, DIM), (0.4, BRIGHT)],
+    }
+    files = [film(tmp_path / f"{name}.mp4", *spans) for name, spans in films.items()]
+    broken = tmp_path / "c.mp4"
+    broken.write_bytes(files[0].read_bytes()[:-400])
+    model = localize.load_model(run_folder)
+    sources = [Source(file.stem, file, 1.0) for file in (*files[:2], broken, *files[2:])]
+    together = {source.id: found for source, found in localize_all(sources, model)}
+    assert list(together) == ["a", "b", "c", "d", "e"] and isinstance(together["c"], ValueError)
+    for file in files:
+        alone, found = localize.localize(file, model), together[file.stem]
+        assert [*found] == [*alone] and found.id == file.stem and found.duration == alone.duration
+        assert len(alone) and np.array_equal(found.times, alone.times)

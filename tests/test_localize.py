@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from made_localization import (  # noqa: F401 (fixtures)
     BLACK,
@@ -27,8 +26,6 @@ from made_videos import make_video
 import localize
 import metrics
 import utils
-from localization.inputs import Source
-from localization.offline import localize_all
 from localization.results import Segment
 from run_folder import find_run
 
@@ -145,26 +142,6 @@ def test_a_video_that_cannot_be_read_raises_in_a_notebook(run_folder, loads, tmp
         make_video(tmp_path / f"two/{name}.mp4", 3)
     with pytest.raises(ValueError, match="two: expected one video, received 2"):
         localize.localize(tmp_path / "two", run_folder)
-
-
-def test_short_videos_of_one_batch_keep_their_own_results(run_folder, loads, tmp_path):
-    films = {
-        "a": [(0.4, BLACK), (0.6, BRIGHT)],
-        "b": [(0.6, DIM), (0.2, BLACK)],
-        "d": [(0.2, BLACK), (0.4, BRIGHT)],
-        "e": [(0.4, DIM), (0.4, BRIGHT)],
-    }
-    files = [film(tmp_path / f"{name}.mp4", *spans) for name, spans in films.items()]
-    broken = tmp_path / "c.mp4"
-    broken.write_bytes(files[0].read_bytes()[:-400])
-    model = localize.load_model(run_folder)
-    sources = [Source(file.stem, file, 1.0) for file in (*files[:2], broken, *files[2:])]
-    together = {source.id: found for source, found in localize_all(sources, model)}
-    assert list(together) == ["a", "b", "c", "d", "e"] and isinstance(together["c"], ValueError)
-    for file in files:
-        alone, found = localize.localize(file, model), together[file.stem]
-        assert [*found] == [*alone] and found.id == file.stem and found.duration == alone.duration
-        assert len(alone) and np.array_equal(found.times, alone.times)
 
 
 def test_a_corrupt_video_among_good_ones(run_folder, loads, tmp_path, monkeypatch, capsys):
