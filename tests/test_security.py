@@ -126,8 +126,8 @@ def test_an_array_whose_header_asks_for_the_whole_memory_is_refused(tmp_path):
 def test_a_record_that_declares_more_than_its_file_does_not_end_the_process(tmp_path):
     """TensorFlow 2.21 asks for the declared bytes and crashes, so that it needs a process of its own."""
     script = (
-        "import sys; from pathlib import Path; import feature_records\n"
-        "try: list(feature_records.read_features([Path(sys.argv[1])]))\n"
+        "import sys; from pathlib import Path; from features import records\n"
+        "try: list(records.read_features([Path(sys.argv[1])]))\n"
         "except ValueError as error: print(error)\n"
     )
     (tmp_path / "a.tfrecord").write_bytes(CLAIM + b"x" * 20)
