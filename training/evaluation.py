@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,9 @@ import data
 import metrics
 import predictions_json
 from training.run_data import RunData
-from training.state import Training
+
+if TYPE_CHECKING:
+    from training.state import Training
 
 MOST_CURVES = 6  # classes in a picture, the likeliest
 
