@@ -24,11 +24,11 @@ from training import evaluation, tuning
 from training.log import TrainingLog
 from training.profile import Profile
 from training.run_data import RunData, class_weights, last_step, load_data, training_batches
+from training.state import Training
 from training.stopping import StopRequested, StopSignals
 
 if TYPE_CHECKING:
     from training.devices import Devices
-    from training.state import Training
 
 
 def train(training: Training, run_data: RunData, settings: config.Config, log: TrainingLog, profile: Profile) -> int:
@@ -59,7 +59,7 @@ def train(training: Training, run_data: RunData, settings: config.Config, log: T
                     _evaluate_and_save(training, run_data, settings, log, signals)
                     saved = step
         except StopRequested:
-            training.checkpoints.save()
+            training.save()
             # where another process was told to stop, this one ends as it does
             return signals.number or signal.SIGTERM
     return 0
@@ -99,7 +99,7 @@ def _evaluate_and_save(
                 better = values.get("average_mAP", -1.0) > float(training.best_score)
                 if better:
                     training.best_score.assign(values["average_mAP"])
-                    training.checkpoints.keep_as_best()
+                    training.keep_as_best()
                 log.evaluation(training.step, values, pictures, training.classifier)
             training.stale.assign(0 if better else training.stale + 1)
         except StopRequested:
@@ -109,7 +109,7 @@ def _evaluate_and_save(
         raise StopRequested
     training.stale.assign(int(stale))
     training.evaluated.assign(training.step)
-    training.checkpoints.save()
+    training.save()
     log.restart_clock()
 
 
@@ -150,7 +150,7 @@ def _run_here(settings: config.Config, devices: Devices, fresh: bool, resume: bo
         utils.remove_temporary_files(folder)
     run_data = load_data(settings, ("training", "validation") if devices.chief else ("training",))
     training = make_training(settings, run_data, devices)
-    resumed = training.checkpoints.restore()
+    resumed = training.restore()
     if resume and not resumed:
         raise ValueError(f"{folder}: holds no checkpoint that --resume could go on with; leave it out to begin anew")
     if settings.train.warm_start and not resumed:
@@ -168,8 +168,7 @@ def _run_here(settings: config.Config, devices: Devices, fresh: bool, resume: bo
         number = _train_together(training, run_data, settings, log, profile)
     if number:
         name = signal.Signals(number).name
-        place = training.checkpoints.folder
-        print(f"{name}: step {training.step} is saved in {place}; the same command goes on from there")
+        print(f"{name}: step {training.step} is saved in {training.folder}; the same command goes on from there")
         return 128 + number
     if devices.chief:
         training.use_final_weights()
@@ -201,8 +200,6 @@ def make_training(settings: config.Config, run_data: RunData, devices: Devices) 
     """The state of a training of this data, before its first step."""
     import tensorflow as tf
 
-    from training.state import Training
-
     chosen = settings.train.deterministic
     deterministic = not tf.config.list_physical_devices("GPU") if chosen == "auto" else chosen
     utils.seed_everything(settings.train.seed, deterministic)
@@ -211,7 +208,7 @@ def make_training(settings: config.Config, run_data: RunData, devices: Devices) 
 
 
 def warm_start(training: Training, run_data: RunData, folder: Path) -> None:
-    """Begin with the weights of another run, see `training.warm_start`."""
+    """Begin with the weights of another run, see `training.state.warm_start`."""
     from training.warm_start import take_weights
 
     known = take_weights(training.classifier, run_data.classes, folder)

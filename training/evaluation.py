@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,7 @@ import data
 import metrics
 import predictions_json
 from training.run_data import RunData
-
-if TYPE_CHECKING:
-    from training.state import Training
+from training.state import Training
 
 MOST_CURVES = 6  # classes in a picture, the likeliest
 

@@ -4,7 +4,7 @@ import time
 
 import tensorflow as tf
 
-from training.checkpoints import remove_leftovers
+from training.state import _remove_leftovers
 
 
 def save(folder, *steps):
@@ -24,7 +24,7 @@ def test_listed_checkpoints_stay_and_leftovers_go(tmp_path):
     (tmp_path / "ckpt-9_temp").mkdir()
     for name in ("ckpt-9_temp/part-00000", "ckpt-7.index", "ckpt-7.data-00000-of-00001", "checkpoint.tmp12", "notes"):
         (tmp_path / name).write_text("half")
-    remove_leftovers(tmp_path)
+    _remove_leftovers(tmp_path)
     assert names(tmp_path) == {"checkpoint", "ckpt-3", "ckpt-6", "best", "notes"}
     assert not (tmp_path / "checkpoint.tmp12").exists()
 
@@ -34,7 +34,7 @@ def test_a_clock_that_was_put_back_costs_no_checkpoint(tmp_path, monkeypatch):
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now - 7200)
     assert save(tmp_path).checkpoints == []  # which TensorFlow believes then
-    remove_leftovers(tmp_path)
+    _remove_leftovers(tmp_path)
     assert names(tmp_path) == {"checkpoint", "ckpt-3", "ckpt-6"}
 
 
@@ -42,5 +42,5 @@ def test_without_a_list_only_temporary_ones_go(tmp_path):
     save(tmp_path, 3)
     (tmp_path / "checkpoint").unlink()
     (tmp_path / "ckpt-5_temp").mkdir()
-    remove_leftovers(tmp_path)
+    _remove_leftovers(tmp_path)
     assert names(tmp_path) == {"ckpt-3"}
