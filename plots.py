@@ -17,7 +17,6 @@ import run_folder
 import utils
 import video_input
 from annotations import Video
-from prediction.decoding import SHOWN_SCORE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     timeline = commands.add_parser("timeline", help="a video's frames, annotated and predicted segments")
     timeline.add_argument("video", help="its id")
     timeline.add_argument("--output", type=Path, default=Path("pics/timeline.png"), help="the picture")
-    timeline.add_argument("--min-score", type=float, default=SHOWN_SCORE, help="leave weaker segments out")
+    timeline.add_argument("--min-score", type=float, default=0.2, help="leave weaker segments out")
     arguments = parser.parse_args(argv)
 
     def run() -> None:

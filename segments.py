@@ -38,21 +38,6 @@ def frame_boundaries(timestamps: np.ndarray, duration: float) -> np.ndarray:
     return np.round(np.concatenate([[0.0], midpoints, [end]]), DECIMALS)
 
 
-def frame_centres(boundaries: np.ndarray) -> np.ndarray:
-    """The middles [T] of the intervals between `boundaries` [T + 1], in seconds."""
-    return (boundaries[1:] + boundaries[:-1]) / 2
-
-
-def rate_grid(count: int, frames: float, seconds: float = 1.0, shift: float = 0.0) -> np.ndarray:
-    """Times [count] of even rows, `frames` of them in so many `seconds`; the first is `shift` rows from 0.
-
-    With a shift of 0.5 a row is timed by the middle of the interval that it covers.
-    """
-    import numpy as np
-
-    return (np.arange(count) + shift) * seconds / frames
-
-
 def frame_labels(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """The class of each sampled frame: that of the shortest segment it lies in, or background.
 
@@ -88,6 +73,23 @@ def label_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     first = np.concatenate([[0], changes])
     past = np.concatenate([changes, [len(labels)]])
     return first, past, labels[first]
+
+
+def labels_to_segments(labels: np.ndarray, boundaries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Runs of equal class as segments; background gives none.
+
+    Args:
+      labels: [T] int.
+      boundaries: [T + 1] seconds, of `frame_boundaries`.
+
+    Returns:
+      segments [N, 2] seconds and classes [N] int, in the order of time.
+    """
+    import numpy as np
+
+    first, past, classes = label_runs(labels)
+    action = classes != BACKGROUND
+    return np.stack([boundaries[first], boundaries[past]], axis=1)[action], classes[action]
 
 
 def tiou(segments: np.ndarray, others: np.ndarray) -> np.ndarray:

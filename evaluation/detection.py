@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 import segments
-from evaluation import matching
 
 MOST_PROPOSALS = 100  # a video on average, the end of the AR@AN curve
 POINTS = 100  # of that curve
@@ -69,8 +68,7 @@ def average_precision(
     hits = np.zeros((len(predicted.videos), len(thresholds)), bool)
     for rows, truths in groups(predicted.keys(len(classes)), truth.keys(len(classes))):
         if len(rows):
-            overlap = segments.tiou(predicted.spans[rows], truth.spans[truths])
-            hits[rows] = matching.matches(overlap, thresholds) >= 0
+            hits[rows] = _right(segments.tiou(predicted.spans[rows], truth.spans[truths]), thresholds)
     positives = np.bincount(truth.classes, minlength=len(classes))
     return Detection(classes, thresholds, areas(predicted.classes, hits, positives))
 
@@ -91,12 +89,23 @@ def groups(keys: np.ndarray, truth_keys: np.ndarray) -> Iterator[tuple[np.ndarra
         yield order[group[0] : group[1]], truth_order[group[2] : group[3]]
 
 
-def ranks(groups: np.ndarray) -> np.ndarray:
-    """[N] int: how many before this one, best first, are of the same group."""
-    order = np.argsort(groups, kind="stable")
-    found = np.empty(len(groups), np.int64)
-    found[order] = np.arange(len(groups)) - np.searchsorted(groups[order], groups[order])
-    return found
+def _right(overlap: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Which predictions are right: tIoU [N, M] of a video and class, best score first -> [N, L] bool."""
+    # bit l of a number stands for threshold l, so that all thresholds are matched in one pass; NaN sorts above all
+    reached = [[(1 << count) - 1 for count in row] for row in np.searchsorted(thresholds, overlap, "right").tolist()]
+    best_first = np.argsort(overlap, axis=1, kind="stable")[:, ::-1].tolist()
+    free = [(1 << len(thresholds)) - 1] * overlap.shape[1]
+    taken = []
+    for row, order in zip(reached, best_first, strict=True):
+        mine = 0
+        for truth in order:
+            take = row[truth] & free[truth] & ~mine
+            free[truth] ^= take
+            mine |= take
+        taken.append(mine)
+    size = (len(thresholds) + 7) // 8
+    packed = np.frombuffer(b"".join(mine.to_bytes(size, "little") for mine in taken), np.uint8).reshape(-1, size)
+    return np.unpackbits(packed, axis=1, count=len(thresholds), bitorder="little").astype(bool)
 
 
 def areas(classes: np.ndarray, hits: np.ndarray, positives: np.ndarray) -> np.ndarray:
@@ -176,6 +185,8 @@ def classification(truth: Instances, predicted: Instances, num_classes: int) -> 
     hits = np.isin(keys, true_keys)
     positives = np.bincount(true_keys % num_classes, minlength=num_classes)
     labelled = np.unique(truth.videos)
-    rank = ranks(videos)
+    order = np.argsort(videos, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.searchsorted(videos[order], videos[order])
     top = {k: len(np.unique(videos[hits & (rank < k)])) / len(labelled) for k in (1, 3)}
     return Classification(float(areas(predicted.classes[best], hits[:, None], positives).mean()), top)

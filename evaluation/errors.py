@@ -15,7 +15,7 @@ import annotations
 import config
 import segments
 from annotations import Annotations
-from evaluation import detection, matching, options, predictions
+from evaluation import detection, options, predictions
 
 KINDS = ("true positive", "double detection", "wrong label", "localization", "confusion", "background")
 LOWEST_TIOU = 0.1  # what overlaps no segment by this much is a background error
@@ -75,7 +75,7 @@ def analyse(
         raise ValueError(f"bins: expected one of {', '.join(BINS)}, received {bins!r}")
     truth, predicted, classes, ignored = _columns(annotated, results, subset, taxonomy_level)
     positives = np.bincount(truth.classes, minlength=len(classes))
-    tenth = detection.ranks(predicted.classes) // positives[predicted.classes]
+    tenth = _ranks(predicted.classes) // positives[predicted.classes]
     best = np.flatnonzero(tenth < GROUPS)
     chosen = detection.Instances(predicted.videos[best], predicted.classes[best], predicted.spans[best])
     taken = _matches(truth, chosen, threshold, len(classes))
@@ -124,6 +124,14 @@ def _columns(
     return predictions.columns(truth, results, class_of, f"{annotated.source}: subset {subset}", ignore_unknown=True)
 
 
+def _ranks(groups: np.ndarray) -> np.ndarray:
+    """[N] int: how many before this one, best first, are of the same group."""
+    order = np.argsort(groups, kind="stable")
+    ranks = np.empty(len(groups), np.int64)
+    ranks[order] = np.arange(len(groups)) - np.searchsorted(groups[order], groups[order])
+    return ranks
+
+
 def _tiou(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     """[N, M]; 0 / 0, both without length, is infinite: above any threshold, as the official evaluation has it."""
     return np.nan_to_num(segments.tiou(predicted, true), nan=np.inf)
@@ -135,9 +143,13 @@ def _matches(
     """[N] int: the segment that each prediction takes, or -1, as `detection.average_precision` matches."""
     taken = np.full(len(predicted.videos), -1)
     for rows, truths in detection.groups(predicted.keys(num_classes), truth.keys(num_classes)):
-        if len(rows):
-            own = matching.match(segments.tiou(predicted.spans[rows], truth.spans[truths]), threshold)
-            taken[rows] = np.where(own >= 0, truths[own], -1)
+        overlap = _tiou(predicted.spans[rows], truth.spans[truths])
+        for row in np.flatnonzero((overlap >= threshold).any(axis=1)):
+            # the last of equally overlapping ones is taken first
+            best = overlap.shape[1] - 1 - np.argmax(overlap[row, ::-1])
+            if overlap[row, best] >= threshold:
+                taken[rows[row]] = truths[best]
+                overlap[:, best] = -1
     return taken
 
 

@@ -30,32 +30,19 @@ class Matches:
     any: np.ndarray
 
 
-def matches(overlap: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """The annotated segment that each prediction takes at each tIoU threshold, or -1: [N, M], [L] rising -> [N, L] int.
+def match(overlap: np.ndarray) -> np.ndarray:
+    """Each prediction takes the free segment that it overlaps most, if by MIN_TIOU: tIoU [N, M] -> [N] int or -1.
 
-    Best score first, each takes the free segment that it overlaps most, if by the threshold; each threshold keeps its
-    own account of what is free. Of segments that overlap equally the last is taken first. NaN, 0 / 0 of two that have
-    no length, is above any threshold, as in the official evaluation.
+    Of segments that overlap equally the last is taken first, as in `evaluation.detection.average_precision`.
     """
-    # bit l of a number stands for threshold l, so that all thresholds are matched in one pass; NaN sorts above all
-    reached = [[(1 << count) - 1 for count in row] for row in np.searchsorted(thresholds, overlap, "right").tolist()]
-    best_first = np.argsort(overlap, axis=1, kind="stable")[:, ::-1].tolist()
-    free = [(1 << len(thresholds)) - 1] * overlap.shape[1]
-    taken = np.full((len(overlap), len(thresholds)), -1)
-    for row, order in enumerate(best_first):
-        mine = 0
-        for truth in order:
-            take = reached[row][truth] & free[truth] & ~mine
-            if take:
-                free[truth] ^= take
-                mine |= take
-                taken[row, [level for level in range(len(thresholds)) if take >> level & 1]] = truth
+    taken = np.full(len(overlap), -1)
+    free = np.nan_to_num(overlap, nan=np.inf)  # 0 / 0 is above any threshold there
+    for row in np.flatnonzero((free >= MIN_TIOU).any(axis=1)):
+        best = free.shape[1] - 1 - np.argmax(free[row, ::-1])
+        if free[row, best] >= MIN_TIOU:
+            taken[row] = best
+            free[:, best] = -1
     return taken
-
-
-def match(overlap: np.ndarray, threshold: float = MIN_TIOU) -> np.ndarray:
-    """`matches` at one threshold: [N, M] -> [N] int or -1."""
-    return matches(overlap, np.array([threshold]))[:, 0]
 
 
 def match_video(

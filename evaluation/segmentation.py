@@ -8,10 +8,10 @@ Symbols: T frames of a video, N and M segments (runs of equal class).
 from __future__ import annotations
 
 import argparse
-import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -21,7 +21,6 @@ import run_folder
 import segments
 from annotations import Annotations, Video
 from evaluation import options, predictions
-from prediction.score_file import ScoreFile
 
 OVERLAPS = (0.1, 0.25, 0.5)
 RATE = 15.0  # frames a second at which predictions are compared, as Farha and Gall sample their videos
@@ -148,7 +147,7 @@ def frames_of_predictions(
     for video in videos:
         if video.id not in results:
             continue
-        times = segments.rate_grid(int(np.ceil(video.duration * rate)), rate)
+        times = np.arange(int(np.ceil(video.duration * rate))) / rate
         labels = np.full(len(times), segments.BACKGROUND)
         # sorting is stable, and the best is painted last
         best_first = sorted(results[video.id], key=lambda entry: -entry["score"])
@@ -165,14 +164,20 @@ def frames_of_scores(videos: Sequence[Video], path: Path, classes: Classes) -> F
     A frame's time is the middle of the interval that it stands for. Raises ValueError for another file, or classes
     that the annotations do not have.
     """
-    with contextlib.closing(ScoreFile(path)) as scores:
-        numbers = np.array([classes.number(name, f"{path}: classes") for name in scores.classes])
-        found = {}
-        for video in videos:
-            if video.id in scores:
-                times, probabilities = scores.frames(video.id)
-                found[video.id] = times, numbers[np.argmax(probabilities, axis=1)]
-        return found
+    if not is_zipfile(path):
+        raise ValueError(f"{path}: expected the scores that predictions_json.py writes")
+    try:
+        with np.load(path) as file:
+            numbers = np.array([classes.number(name, f"{path}: classes") for name in file["classes"].tolist()])
+            found = {}
+            for video in videos:
+                if f"probabilities/{video.id}" in file.files:
+                    labels = numbers[np.argmax(file[f"probabilities/{video.id}"], axis=1)]
+                    boundaries = file[f"boundaries/{video.id}"]
+                    found[video.id] = (boundaries[1:] + boundaries[:-1]) / 2, labels
+            return found
+    except (KeyError, BadZipFile, OSError) as error:
+        raise ValueError(f"{path}: expected the scores that predictions_json.py writes: {error}") from None
 
 
 def evaluate_videos(
@@ -197,7 +202,7 @@ def evaluate_videos(
     seconds = sum(video.duration for video in videos if video.id in found)
     predicted, true = [], []
     for video in videos:
-        empty = segments.rate_grid(round(video.duration * frames / seconds), frames, seconds)
+        empty = np.arange(round(video.duration * frames / seconds)) * seconds / frames
         times, labels = found.get(video.id, (empty, np.full(len(empty), segments.BACKGROUND)))
         spans = np.array([(segment.start, segment.end) for segment in video.labelled_segments()])
         numbers = np.array([classes.index[segment.label] for segment in video.labelled_segments()], int)

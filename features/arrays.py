@@ -15,7 +15,6 @@ from tqdm import tqdm
 import annotations
 import command_line
 import config
-import segments
 import utils
 from features.records import VideoFeatures, create_spec, feature_file, write_features
 
@@ -100,7 +99,7 @@ def as_video(path: Path, rate: float | None, annotated: float) -> VideoFeatures:
     if timestamps is None and rate is None:
         raise ValueError(f"{path}: has no timestamps: give the rows a second with --rate")
     if timestamps is None:
-        timestamps, duration = segments.rate_grid(len(features), rate, shift=0.5), len(features) / rate
+        timestamps, duration = (np.arange(len(features)) + 0.5) / rate, len(features) / rate
         if abs(duration - annotated) > max(LENGTH_SHARE * annotated, LENGTH_ROWS / rate):
             raise ValueError(
                 f"{path}: its {len(features)} rows last {duration:.1f} seconds at {rate:g} a second, its annotation "

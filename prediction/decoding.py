@@ -16,9 +16,6 @@ from prediction.proposals import EPSILON, Detections
 if TYPE_CHECKING:
     from config import PredictSettings
 
-# the score from which on segments are shown to people: of all that is proposed, most is one action at several lengths
-SHOWN_SCORE = 0.2
-
 
 def decode(
     probabilities: np.ndarray,
@@ -84,7 +81,7 @@ def smooth(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) ->
     """
     if seconds <= 0 or not len(probabilities):
         return probabilities
-    centres = segments.frame_centres(boundaries)
+    centres = (boundaries[1:] + boundaries[:-1]) / 2
     widths = np.diff(boundaries)
     smoothed = np.empty_like(probabilities)
     # 4 standard deviations hold all but 6e-5 of the weight
@@ -100,7 +97,7 @@ def median(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) ->
     """The median of each class's scores [T, K] over the frames within `seconds`, scaled to rows that sum to 1."""
     if seconds <= 0 or not len(probabilities):
         return probabilities
-    centres = segments.frame_centres(boundaries)
+    centres = (boundaries[1:] + boundaries[:-1]) / 2
     first = np.searchsorted(centres, centres - seconds)
     past = np.searchsorted(centres, centres + seconds, side="right")
     middles = np.stack([np.median(probabilities[a:b], axis=0) for a, b in zip(first, past, strict=True)])

@@ -11,7 +11,7 @@ from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
-from segments import BACKGROUND_NAME, frame_centres
+from segments import BACKGROUND_NAME
 
 MOST_POINTS = 400
 NOTICED = 0.2  # a class that reaches this score is drawn even where nothing names it
@@ -34,20 +34,13 @@ class ScoreFile:
         if not is_zipfile(path):
             raise ValueError(f"{path}: expected the scores that predictions_json.py writes")
         self._file = np.load(path)
-        self.classes: list[str] = self._read("classes").tolist()  # background first
+        self._classes = self._read("classes").tolist()
 
     def _read(self, key: str) -> np.ndarray:
         try:
             return self._file[key]
         except (KeyError, ValueError, BadZipFile, OSError) as error:
             raise ValueError(f"{self._path}: expected the scores that predictions_json.py writes: {error}") from None
-
-    def __contains__(self, video: str) -> bool:
-        return f"probabilities/{video}" in self._file.files
-
-    def frames(self, video: str) -> tuple[np.ndarray, np.ndarray]:
-        """The middle [T] in seconds of each sampled frame's interval, and its class probabilities float16 [T, K]."""
-        return frame_centres(self._read(f"boundaries/{video}")), self._read(f"probabilities/{video}")
 
     def curves(
         self, video: str, named: Collection[str], class_of: Mapping[str, str]
@@ -57,15 +50,15 @@ class ScoreFile:
         named: labels that are annotated or predicted in it; those that reach NOTICED come on top.
         class_of: the class of an annotated label.
         """
-        if video not in self:
+        if f"probabilities/{video}" not in self._file.files:
             return None, None
-        times, probabilities = self.frames(video)
-        probabilities = probabilities.astype(np.float64)
-        times, values = thin(times, probabilities)
+        probabilities = self._read(f"probabilities/{video}").astype(np.float64)
+        borders = self._read(f"boundaries/{video}")
+        times, values = thin((borders[1:] + borders[:-1]) / 2, probabilities)
         peaks = probabilities.max(axis=0, initial=0)
         return times, {
             class_of.get(label, label): values[:, k]
-            for k, label in enumerate(self.classes)
+            for k, label in enumerate(self._classes)
             if label != BACKGROUND_NAME and (peaks[k] > NOTICED or class_of.get(label, label) in named)
         }
 

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from annotations import Annotations, Video
-from prediction.proposals import runs
 from segments import Segment
 
 DATA = Path(__file__).parents[1].parent / "shared/data"
@@ -30,10 +28,3 @@ def known_files():
     if not (DATA / "evaluation").is_dir():
         pytest.skip("needs ../shared/data/evaluation")
     return DATA / "evaluation/gt.json", DATA / "evaluation/result.json"
-
-
-def labels_to_segments(labels, boundaries):
-    """The segments [N, 2] and classes [N] that the product makes of frames which are sure of their class [T]."""
-    labels = np.asarray(labels, int)
-    decoded = runs(np.eye(labels.max(initial=0) + 1)[labels], boundaries)
-    return decoded.segments, decoded.classes

@@ -213,10 +213,3 @@ def test_data_of_own_videos(tmp_path):
 def test_a_page_without_videos(tmp_path):
     data = data_of(rendering.write_page(tmp_path / "page.html", a_page()).read_text())
     assert data["videos"] == [] and data["verdict"] == "0 actions found in 0 videos, with a score of 0.20 or more."
-
-
-def test_each_threshold_keeps_its_own_account_of_what_is_taken():
-    overlap = np.array([[0.6, 0.8], [0.6, 0.7], [np.nan, 0.2]])
-    taken = matching.matches(overlap, np.array([0.5, 0.75]))
-    # at 0.75 the second finds nothing; two of no length match at any threshold, if the segment is free
-    assert taken.tolist() == [[1, 1], [0, -1], [-1, 0]]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from made_evaluation import labels_to_segments
 
 import segments
 
@@ -44,14 +43,14 @@ def test_labels_without_segments_or_of_zero_length_are_background():
 
 
 def test_the_last_run_becomes_a_segment():
-    spans, classes = labels_to_segments([0, 2, 2, 1], np.array([0.0, 0.5, 1.5, 2.5, 3.0]))
+    spans, classes = segments.labels_to_segments([0, 2, 2, 1], np.array([0.0, 0.5, 1.5, 2.5, 3.0]))
     assert spans.tolist() == [[0.5, 2.5], [2.5, 3.0]]
     assert classes.tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("labels", [[], [0], [0, 0, 0]])
 def test_background_gives_no_segment(labels):
-    spans, classes = labels_to_segments(labels, np.arange(len(labels) + 1.0))
+    spans, classes = segments.labels_to_segments(labels, np.arange(len(labels) + 1.0))
     assert spans.shape == (0, 2) and classes.shape == (0,)
 
 
@@ -61,7 +60,7 @@ def test_labels_survive_the_way_to_seconds_and_back():
         times = np.cumsum(random.uniform(0.05, 0.5, frames)) - 0.05
         boundaries = segments.frame_boundaries(times, times[-1] + 0.2)
         labels = random.integers(0, 3, frames)
-        spans, classes = labels_to_segments(labels, boundaries)
+        spans, classes = segments.labels_to_segments(labels, boundaries)
         assert segments.frame_labels(times, spans, classes).tolist() == labels.tolist()
 
 
@@ -71,10 +70,3 @@ def test_tiou_by_hand():
     assert found[1, :3].tolist() == [0.0, 0.0, 0.0]
     assert np.isnan(found[1, 3])
     assert segments.tiou(np.zeros((0, 2)), [[0, 1]]).shape == (0, 1)
-
-
-def test_centres_and_even_rows():
-    assert segments.frame_centres(np.array([0.0, 0.5, 1.5, 4.0])).tolist() == [0.25, 1.0, 2.75]
-    assert segments.rate_grid(3, 2.0).tolist() == [0.0, 0.5, 1.0]
-    assert segments.rate_grid(3, 2.0, shift=0.5).tolist() == [0.25, 0.75, 1.25]
-    assert segments.rate_grid(2, 10, seconds=4.0).tolist() == [0.0, 0.4] and segments.rate_grid(0, 5.0).tolist() == []
