@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import command_line
 import config
 import utils
-from annotation_formats import tables
 from segments import BACKGROUND_NAME, Segment, check_name, read_seconds, read_segment
 from utils import LOGGER
 
@@ -298,6 +297,8 @@ def main(argv: list[str] | None = None) -> int:
         settings = command_line.from_arguments(arguments)
         path, level = arguments.file or settings.paths.json_data_path, arguments.taxonomy_level
         if path.suffix.lower() == ".csv":
+            from annotation_formats import tables
+
             if arguments.output is None:
                 raise ValueError(f"{path}: --output FILE.json says where the annotations made of a CSV file go")
             tables.convert(path, arguments.output, arguments.videos)

@@ -25,7 +25,6 @@ from prediction.score_file import ScoreFile
 from report_page.content import MOST_WITH_PICTURES, PageContent, VideoView
 from report_page.rendering import write_page
 from report_page.thumbnails import make_thumbnails
-from video_input import video_files
 
 MOST_NAMED = 12  # classes in the sentence on the model
 
@@ -71,7 +70,7 @@ def load_content(settings: config.Config) -> PageContent:
 
 def _video_files(folder: Path) -> dict[str, Path]:
     """Video id -> its file."""
-    return {path.stem: path for path in video_files(folder, any_ending=True) if path.is_file()}
+    return {path.stem: path for path in sorted(folder.glob("*")) if path.is_file() and not path.name.startswith(".")}
 
 
 def _view(

@@ -9,16 +9,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
-# by which a folder's videos are told from what lies beside them; a file that is named by itself may have any
-VIDEO_SUFFIXES = (
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob",
-    ".webm", ".wmv",
-)  # fmt: skip
 # of the seconds that the header declares, what may be missing at the end before a file counts as cut: containers round
 # up, sound may outlast the picture, and an encoder may drop the last frames
 CUT_SECONDS = 0.5
@@ -35,17 +29,6 @@ class VideoHeader:
     duration: float  # seconds
     width: int  # pixels, before rotation
     height: int
-
-
-def video_files(folder: Path, any_ending: bool = False) -> list[Path]:
-    """The videos in a folder, by name, hidden files left out; none where there is no such folder.
-
-    With `any_ending`, everything there, broken links too, is a video until reading it says otherwise.
-    """
-    visible = [path for path in sorted(Path(folder).glob("*")) if not path.name.startswith(".")]
-    if any_ending:
-        return visible
-    return [path for path in visible if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
 
 
 def read_header(path: Path) -> VideoHeader:

@@ -17,10 +17,11 @@ import segments
 import utils
 from segments import Segment
 from utils import LOGGER
-from video_input import VIDEO_SUFFIXES, read_header, video_files
 
 REQUIRED = ("video", "start", "end", "label")
 OPTIONAL = ("subset", "duration", "url")
+# what tables name instead of an id
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".ts")
 VALIDATION_SHARE = 0.2
 
 
@@ -144,10 +145,13 @@ def _check_header(table: Path, names: list[str]) -> None:
 
 def _ask_files(drafts: dict[str, _Draft], folder: Path, table: Path) -> None:
     """Let the video files say what the table does not: the duration and, by their folder, the subset."""
+    from video_input import read_header
+
     if not folder.is_dir():
         raise ValueError(f"--videos {folder}: no such folder")
     places = (*(folder / subset for subset in config.SUBSETS), folder)
-    files = {path.stem: path for place in reversed(places) for path in video_files(place)}
+    files = {path.stem: path for place in reversed(places) if place.is_dir() for path in sorted(place.iterdir())
+             if path.suffix.lower() in VIDEO_SUFFIXES}  # fmt: skip
     missing = [name for name in drafts if name not in files]
     if missing:
         LOGGER.warning("%s: %d of %d videos of %s are not there, such as %s", folder, len(missing), len(drafts), table,

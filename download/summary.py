@@ -11,8 +11,8 @@ from annotations import Video
 from config import SUBSETS
 from download.manifest import HAVE, Manifest
 from utils import write_json, write_text
-from video_input import video_files
 
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".ts", ".mpg", ".wmv", ".ogv")
 DONE, NOT_TRIED = "done", "not_tried"
 
 
@@ -29,9 +29,10 @@ class Folder:
         self.sizes: dict[str, int] = {}
         self._by_id: dict[tuple[str, str], Path] = {}
         for subset in subsets:
-            for path in video_files(root / subset):
-                self.sizes[f"{subset}/{path.name}"] = path.stat().st_size
-                self._by_id.setdefault((subset, path.stem), path)
+            for path in sorted((root / subset).glob("*")):
+                if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file():
+                    self.sizes[f"{subset}/{path.name}"] = path.stat().st_size
+                    self._by_id.setdefault((subset, path.stem), path)
 
     def has_whole(self, video: Video, manifest: Manifest) -> bool:
         """True when the manifest knows the video's file and the file has kept its size."""
