@@ -6,11 +6,13 @@ A run that was stopped goes on where it was: its step says which windows come ne
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,55 +22,81 @@ import data
 import predictions_json
 import run_folder
 import utils
-from training import evaluation, tuning
+from features.records import require_spec
+from training import tuning
 from training.log import TrainingLog
 from training.profile import Profile
 from training.run_data import RunData, class_weights, last_step, load_data, training_batches
-from training.state import Training
 from training.stopping import StopRequested, StopSignals
 
+# what needs TensorFlow is imported where `run` has begun: a wrong setting and --help do not wait for it
 if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from training.checkpoints import Checkpoints
     from training.devices import Devices
+    from training.evaluation import Evaluation
+    from training.state import TrainingState
+    from training.step import TrainingSteps
 
 
-def train(training: Training, run_data: RunData, settings: config.Config, log: TrainingLog, profile: Profile) -> int:
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What there is, how it learns, how it is saved, and how it is evaluated where there is something to do it on."""
+
+    state: TrainingState
+    steps: TrainingSteps
+    checkpoints: Checkpoints
+    evaluation: Evaluation | None
+
+
+def train(
+    training: Training,
+    store: data.FeatureStore,
+    data_settings: config.DataSettings,
+    train_settings: config.TrainSettings,
+    log: TrainingLog,
+    profile: Profile,
+) -> int:
     """Step until `max_steps` or `num_epochs`; save, evaluate and log when it is time.
 
     Returns 0, or the number of the signal that ended it early, its state being saved.
     """
-    chosen, devices, size = settings.train, training.devices, settings.data.batch_size
-    last = last_step(run_data.training, settings)
-    step = saved = begun = training.step
-    batches = devices.distribute(training_batches(run_data.training, settings, step * size, devices))
+    import tensorflow as tf
+
+    state, devices, size = training.state, training.state.devices, data_settings.batch_size
+    every, last = train_settings.save_checkpoints_steps, last_step(store, data_settings, train_settings)
+    step = saved = begun = state.step
+    batches = devices.distribute(training_batches(store, data_settings, train_settings, step * size, devices))
     with StopSignals() as signals:
         try:
-            if step and (step % chosen.save_checkpoints_steps == 0 or step == last) and training.evaluated != step:
+            if step and (step % every == 0 or step == last) and state.evaluated != step:
                 # it was stopped in its evaluation
-                _evaluate_and_save(training, run_data, settings, log, signals)
-            while step < last and not _is_stale(training, chosen.patience):
+                _evaluate_and_save(training, log, signals)
+            while step < last and not _is_stale(state, train_settings.patience):
                 if devices.any(bool(signals.number)):
                     raise StopRequested
-                due = (step // chosen.save_checkpoints_steps + 1) * chosen.save_checkpoints_steps
-                count = min(chosen.steps_per_call, last - step, due - step, log.next_line(step) - step)
+                due = (step // every + 1) * every
+                count = min(train_settings.steps_per_call, last - step, due - step, log.next_line(step) - step)
                 profile.after(step - begun)
-                taken = training.train_steps(batches, count)
-                _require_finite(taken["loss"], step, saved)
+                taken = training.steps.take(batches, tf.constant(count))
+                _require_finite(taken["loss"].numpy(), step, saved)
                 step += count
-                log.steps(step, count * size, float(taken["input_wait"]), partial(_values, training, taken))
+                log.steps(step, count * size, float(taken["input_wait"]), partial(_values, state, taken))
                 if step in (due, last):
-                    _evaluate_and_save(training, run_data, settings, log, signals)
+                    _evaluate_and_save(training, log, signals)
                     saved = step
         except StopRequested:
-            training.save()
+            training.checkpoints.save()
             # where another process was told to stop, this one ends as it does
             return signals.number or signal.SIGTERM
     return 0
 
 
-def _is_stale(training: Training, patience: int) -> bool:
-    stale = bool(patience) and int(training.stale) >= patience
+def _is_stale(state: TrainingState, patience: int) -> bool:
+    stale = bool(patience) and int(state.stale) >= patience
     if stale:
-        utils.LOGGER.info("no better average mAP in %d evaluations: stopped at step %d", patience, training.step)
+        utils.LOGGER.info("no better average mAP in %d evaluations: stopped at step %d", patience, state.step)
     return stale
 
 
@@ -81,35 +109,33 @@ def _require_finite(losses: np.ndarray, step: int, saved: int) -> None:
         )
 
 
-def _values(training: Training, taken: dict[str, np.ndarray]) -> dict[str, float]:
+def _values(state: TrainingState, taken: dict[str, tf.Tensor]) -> dict[str, float]:
     values = {name: float(taken[name][-1]) for name in ("loss", "gradient_norm")}
-    values |= {name: float(metric.result()) for name, metric in training.train_metrics.items()}
-    return values | {"learning_rate": float(training.optimizer.learning_rate)}
+    values |= {name: float(metric.result()) for name, metric in state.metrics.items()}
+    return values | {"learning_rate": float(state.optimizer.learning_rate)}
 
 
-def _evaluate_and_save(
-    training: Training, run_data: RunData, settings: config.Config, log: TrainingLog, signals: StopSignals
-) -> None:
+def _evaluate_and_save(training: Training, log: TrainingLog, signals: StopSignals) -> None:
     """The chief evaluates, and tells the others what that means. Raises StopRequested when a signal comes meanwhile."""
-    stopped = False
-    if training.devices.chief and run_data.validation is not None:
+    state, stopped = training.state, False
+    if training.evaluation is not None:
         try:
-            with training.averaged():
-                values, pictures = evaluation.evaluate(training, run_data, settings, signals.check)
-                better = values.get("average_mAP", -1.0) > float(training.best_score)
+            with state.averaged():
+                values, pictures = training.evaluation.run(signals.check)
+                better = values.get("average_mAP", -1.0) > float(state.best_score)
                 if better:
-                    training.best_score.assign(values["average_mAP"])
-                    training.keep_as_best()
-                log.evaluation(training.step, values, pictures, training.classifier)
-            training.stale.assign(0 if better else training.stale + 1)
+                    state.best_score.assign(values["average_mAP"])
+                    training.checkpoints.keep_as_best()
+                log.evaluation(state.step, values, pictures, state.classifier)
+            state.stale.assign(0 if better else state.stale + 1)
         except StopRequested:
             stopped = True
-    stale, stopped = training.devices.agree(float(training.stale), float(stopped))
+    stale, stopped = state.devices.agree(float(state.stale), float(stopped))
     if stopped:
         raise StopRequested
-    training.stale.assign(int(stale))
-    training.evaluated.assign(training.step)
-    training.save()
+    state.stale.assign(int(stale))
+    state.evaluated.assign(state.step)
+    training.checkpoints.save()
     log.restart_clock()
 
 
@@ -125,7 +151,7 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
     Returns 0, or 128 and the number of the signal that ended the training, which goes on when it is run again.
     """
     started = time.monotonic()
-    folder = settings.paths.model_dir
+    paths, train_settings, folder = settings.paths, settings.train, settings.paths.model_dir
     if not fresh and (folder / run_folder.CONFIG).is_file():
         check_resumable(settings, folder / run_folder.CONFIG)
     elif resume:
@@ -134,61 +160,78 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
     from training.devices import Devices
 
     # before anything else of TensorFlow's, which could not be told of other hosts later
-    devices = Devices(settings.train.strategy)
+    devices = Devices(train_settings.strategy)
     utils.LOGGER.debug("TensorFlow was imported in %.1f s", time.monotonic() - started)
+    from training.checkpoints import Checkpoints
+    from training.evaluation import Evaluation
+    from training.export import write_model
+
     with utils.held(folder, "training") if devices.chief else contextlib.nullcontext():
-        return _run_here(settings, devices, fresh, resume, profile)
-
-
-def _run_here(settings: config.Config, devices: Devices, fresh: bool, resume: bool, profile: bool) -> int:
-    """`run`, in a folder that no other training uses."""
-    begun, folder = time.monotonic(), settings.paths.model_dir
-    if devices.chief:
-        if fresh:
-            run_folder.delete_training(folder)
-        # what kills left, such as a half saved_model
-        utils.remove_temporary_files(folder)
-    run_data = load_data(settings, ("training", "validation") if devices.chief else ("training",))
-    training = make_training(settings, run_data, devices)
-    resumed = training.restore()
-    if resume and not resumed:
-        raise ValueError(f"{folder}: holds no checkpoint that --resume could go on with; leave it out to begin anew")
-    if settings.train.warm_start and not resumed:
-        warm_start(training, run_data, settings.train.warm_start)
-    if devices.chief:
-        utils.write_text(folder / run_folder.CONFIG, settings.to_yaml())
-    utils.LOGGER.info(
-        "%s at step %d: %d training frames of %d videos, %d classes and background, %d weights, %d device%s; ready "
-        "%.1f s after the import of TensorFlow",
-        "resumed" if resumed else "started", training.step, len(run_data.training.features),
-        len(run_data.training.ids), len(run_data.classes) - 1, training.classifier.count_params(), devices.replicas,
-        "s" if devices.replicas > 1 else "", time.monotonic() - begun,
-    )  # fmt: skip
-    with TrainingLog(folder, settings.train, training.step, devices.chief) as log:
-        number = _train_together(training, run_data, settings, log, profile)
-    if number:
-        name = signal.Signals(number).name
-        print(f"{name}: step {training.step} is saved in {training.folder}; the same command goes on from there")
-        return 128 + number
-    if devices.chief:
-        training.use_final_weights()
-        finish(training, run_data, settings)
-    # a worker that ended would take the others with it
-    devices.wait()
+        begun = time.monotonic()
+        if devices.chief:
+            _clean(folder, fresh)
+        spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
+        run_data = load_data(paths, settings.data, spec, ("training", "validation") if devices.chief else ("training",))
+        state, steps = make_state(run_data, settings.model, train_settings, devices)
+        checkpoints = Checkpoints(folder / run_folder.CHECKPOINTS, state, train_settings.keep_checkpoint_max)
+        evaluation = None
+        if run_data.validation is not None:
+            evaluation = Evaluation(state, run_data, settings.data, train_settings, settings.predict)
+        training = Training(state, steps, checkpoints, evaluation)
+        resumed = take_up(training, run_data.classes, train_settings.warm_start, resume)
+        if devices.chief:
+            utils.write_text(folder / run_folder.CONFIG, settings.to_yaml())
+        _tell_the_start(state, run_data, resumed, time.monotonic() - begun)
+        with (
+            TrainingLog(folder, train_settings, state.step, devices.chief) as log,
+            _lost_workers_explained(devices.workers),
+            Profile(folder if profile and devices.chief else None) as tracing,
+        ):
+            number = train(training, run_data.training, settings.data, train_settings, log, tracing)
+        if number:
+            name = signal.Signals(number).name
+            print(f"{name}: step {state.step} is saved in {checkpoints.folder}; the same command goes on from there")
+            return 128 + number
+        if devices.chief:
+            checkpoints.use_final_weights()
+            windows = settings.data.max_frames, settings.predict.window_stride
+            write_model(folder, state.classifier, settings.model, windows, run_data.description(), settings.to_yaml())
+            store = predicted_store(run_data, paths, settings.data.cache, settings.predict.subset)
+            written = predictions_json.write_subset(
+                settings, run_data.annotated.version, store, run_data.model(state.classify)
+            )
+            print(f"trained to step {state.step} -> {folder / 'saved_model'}\n{written}")
+        # a worker that ended would take the others with it
+        devices.wait()
     return 0
 
 
-def _train_together(
-    training: Training, run_data: RunData, settings: config.Config, log: TrainingLog, profile: bool
-) -> int:
-    """`train`, with an error that says what to do when another host is lost."""
+def _clean(folder: Path, fresh: bool) -> None:
+    """Delete what kills left in a run folder, such as a half saved_model; with `fresh`, all that a training writes."""
+    if fresh:
+        run_folder.delete_training(folder)
+    utils.remove_temporary_files(folder)
+
+
+def _tell_the_start(state: TrainingState, run_data: RunData, resumed: bool, seconds: float) -> None:
+    utils.LOGGER.info(
+        "%s at step %d: %d training frames of %d videos, %d classes and background, %d weights, %d device%s; ready "
+        "%.1f s after the import of TensorFlow",
+        "resumed" if resumed else "started", state.step, len(run_data.training.features), len(run_data.training.ids),
+        len(run_data.classes) - 1, state.classifier.count_params(), state.devices.replicas,
+        "s" if state.devices.replicas > 1 else "", seconds,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _lost_workers_explained(workers: int) -> Iterator[None]:
+    """Within it, an error that says what to do when another host is lost."""
     import tensorflow as tf
 
     try:
-        with Profile(settings.paths.model_dir if profile and training.devices.chief else None) as tracing:
-            return train(training, run_data, settings, log, tracing)
+        yield
     except tf.errors.OpError as error:
-        if training.devices.workers == 1:
+        if workers == 1:
             raise
         raise ValueError(
             f"another worker was lost ({error.message.splitlines()[0]:.200}): run all of them again with the same "
@@ -196,24 +239,42 @@ def _train_together(
         ) from None
 
 
-def make_training(settings: config.Config, run_data: RunData, devices: Devices) -> Training:
-    """The state of a training of this data, before its first step."""
+def make_state(
+    run_data: RunData, model_settings: config.ModelSettings, train_settings: config.TrainSettings, devices: Devices
+) -> tuple[TrainingState, TrainingSteps]:
+    """A training of this data before its first step, and what takes its steps."""
     import tensorflow as tf
 
-    chosen = settings.train.deterministic
-    deterministic = not tf.config.list_physical_devices("GPU") if chosen == "auto" else chosen
-    utils.seed_everything(settings.train.seed, deterministic)
-    weights = class_weights(run_data.training.labels, len(run_data.classes), settings.train)
-    return Training(settings, run_data.training.features.shape[1], weights, devices)
+    from training.state import TrainingState
+    from training.step import TrainingSteps
+
+    deterministic = train_settings.deterministic
+    if deterministic == "auto":
+        deterministic = not tf.config.list_physical_devices("GPU")
+    utils.seed_everything(train_settings.seed, deterministic)
+    classes = len(run_data.classes)
+    state = TrainingState(run_data.training.features.shape[1], classes, model_settings, train_settings, devices)
+    weights = class_weights(run_data.training.labels, classes, train_settings)
+    return state, TrainingSteps(state, train_settings, weights)
 
 
-def warm_start(training: Training, run_data: RunData, folder: Path) -> None:
-    """Begin with the weights of another run, see `training.state.warm_start`."""
-    from training.warm_start import take_weights
+def take_up(training: Training, classes: tuple[str, ...], other: Path | None, resume: bool) -> bool:
+    """Go on from the newest checkpoint; without one, begin with the weights of the `other` run, where one is given.
 
-    known = take_weights(training.classifier, run_data.classes, folder)
-    training.begin_averages()
-    utils.LOGGER.info("weights of %s, which knows %d of %d classes", folder, known, len(run_data.classes))
+    Returns whether there is a checkpoint. Raises ValueError when `resume` asks for one that is not there.
+    """
+    if training.checkpoints.restore():
+        return True
+    if resume:
+        folder = training.checkpoints.folder.parent
+        raise ValueError(f"{folder}: holds no checkpoint that --resume could go on with; leave it out to begin anew")
+    if other:
+        from training.warm_start import take_weights
+
+        known = take_weights(training.state.classifier, classes, other)
+        training.state.begin_averages()
+        utils.LOGGER.info("weights of %s, which knows %d of %d classes", other, known, len(classes))
+    return False
 
 
 def check_resumable(settings: config.Config, saved_config: Path) -> None:
@@ -226,22 +287,14 @@ def check_resumable(settings: config.Config, saved_config: Path) -> None:
         )
 
 
-def finish(training: Training, run_data: RunData, settings: config.Config) -> None:
-    """Export the model, describe it in model.json, and predict the subset `predict.subset`."""
-    from training.export import write_saved_model
-
-    folder, subset = settings.paths.model_dir, settings.predict.subset
-    description = run_data.description()
-    write_saved_model(folder / run_folder.SAVED_MODEL, training.classifier, settings, description)
-    utils.write_json(folder / run_folder.DESCRIPTION, description)
+def predicted_store(
+    run_data: RunData, paths: config.PathSettings, cache: Literal["auto", "memory", "none"], subset: str
+) -> data.FeatureStore:
+    """The features of a subset; those that are loaded already are not loaded again."""
     store = {"training": run_data.training, "validation": run_data.validation}.get(subset)
-    if store is None:
-        videos = run_data.annotated.subset(subset)
-        store = data.open_store(settings.paths, settings.data.cache, subset, videos, {}, run_data.preparation)
-    written = predictions_json.write_subset(
-        settings, run_data.annotated.version, store, run_data.model(training.classify)
-    )
-    print(f"trained to step {training.step} -> {folder / 'saved_model'}\n{written}")
+    if store is not None:
+        return store
+    return data.open_store(paths, cache, subset, run_data.annotated.subset(subset), {}, run_data.preparation)
 
 
 def export_onnx(settings: config.Config) -> int:

@@ -25,6 +25,7 @@ import metrics  # noqa: E402
 import predictions_json  # noqa: E402
 import utils  # noqa: E402
 from evaluation import segmentation  # noqa: E402
+from features.records import require_spec  # noqa: E402
 from prediction import decoding  # noqa: E402
 from training import tuning  # noqa: E402
 from training.run_data import RunData, load_data  # noqa: E402
@@ -82,8 +83,9 @@ class Scored:
 
 def train_and_predict(settings: config.Config, subset: str) -> Scored:
     """Train to the last step and predict `subset`, whose labels nothing but the score sees."""
-    run_data = load_data(settings, ("training",))
-    training = tuning.fit(settings, run_data, run_data.training.labels)
+    spec = require_spec(settings.paths.feature_map_folder, settings.extractor, settings.video)
+    run_data = load_data(settings.paths, settings.data, spec, ("training",))
+    training = tuning.fit(run_data, run_data.training.labels, settings.data, settings.model, settings.train)
     index = {name: number for number, name in enumerate(run_data.classes)}
     store = data.load_store(
         settings.paths.feature_map_folder, subset, run_data.annotated.subset(subset), index, run_data.preparation

@@ -48,21 +48,25 @@ def ours(batch: int, steps: int) -> Steps:
     """trainer.py's steps at the default settings."""
     import tempfile
 
+    import tensorflow as tf
+
     import config
     import utils
-    from training.state import Training
+    from training.state import TrainingState
+    from training.step import TrainingSteps
 
     settings = config.load(None, [f"paths.data_dir={tempfile.mkdtemp()}", f"data.batch_size={batch}"])
     utils.seed_everything(0, True)
-    training = Training(settings, SIZE, np.ones(CLASSES, np.float32))
+    training = TrainingState(SIZE, CLASSES, settings.model, settings.train)
+    learner = TrainingSteps(training, settings.train, np.ones(CLASSES, np.float32))
     from training.run_data import training_batches
 
-    batches = training.devices.distribute(training_batches(_store(), settings))
+    batches = training.devices.distribute(training_batches(_store(), settings.data, settings.train))
     a_call = settings.train.steps_per_call
 
     def call() -> tuple[int, float]:
         counts = [a_call] * (steps // a_call) + [steps % a_call] * bool(steps % a_call)
-        taken = [training.train_steps(batches, count) for count in counts]
+        taken = [learner.take(batches, tf.constant(count)) for count in counts]
         return steps * batch, float(sum(each["input_wait"] for each in taken))
 
     return call
@@ -77,7 +81,9 @@ def fit(batch: int, steps: int) -> Steps:
     settings = config.load(None, [f"data.batch_size={batch}"])
     from training.run_data import training_batches
 
-    batches = training_batches(_store(), settings).map(lambda one: (one["features"], one["labels"]))
+    batches = training_batches(_store(), settings.data, settings.train).map(
+        lambda one: (one["features"], one["labels"])
+    )
     one_way = keras.layers.LSTM(UNITS, return_sequences=True)
     model = keras.Sequential([
         keras.Input((FRAMES, SIZE)), keras.layers.Dropout(DROPOUT),

@@ -7,6 +7,7 @@ import numpy as np
 
 import config
 from features import records
+from training import run_data
 
 RATE, SIZE = 4, 6
 SETTINGS = (
@@ -36,6 +37,12 @@ def make_data_set(folder: Path) -> None:
     spec = {"backbone": "imported", "feature_shape": [SIZE], "rate": RATE, "dtype": "float32"}
     records.create_spec(folder / "features", spec)
     (folder / "annotations.json").write_text(json.dumps({"version": "made", "taxonomy": [], "database": database}))
+
+
+def load_data(settings: config.Config, *subsets: tuple[str, ...]) -> run_data.RunData:
+    """What a run with these settings trains and evaluates on."""
+    spec = records.require_spec(settings.paths.feature_map_folder, settings.extractor, settings.video)
+    return run_data.load_data(settings.paths, settings.data, spec, *subsets)
 
 
 def made_settings(folder: Path, *assignments: str) -> config.Config:

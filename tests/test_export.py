@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_features import SIZE, made_settings, make_data_set
+from made_features import SIZE, load_data, made_settings, make_data_set
 
 import config
 import data
@@ -17,7 +17,6 @@ from features import preparation
 from features.records import feature_file, read_features
 from model import build_classifier
 from training import export
-from training.run_data import load_data
 
 KINDS = {
     "plain": (),
@@ -35,6 +34,11 @@ def folder(tmp_path_factory):
     return folder
 
 
+def write(folder, classifier, settings, description):
+    windows = settings.data.max_frames, settings.predict.window_stride
+    export.write_saved_model(folder, classifier, settings.model, windows, description, settings.to_yaml())
+
+
 def exported(folder, *assignments):
     """The `video` signature of an untrained model, and scores [T, K] of the testing videos from the pipeline."""
     settings = made_settings(folder, "model.dropout=0", *assignments)
@@ -43,7 +47,7 @@ def exported(folder, *assignments):
     tf.keras.utils.set_random_seed(1)
     classifier = build_classifier(size, len(run_data.classes), settings.model)
     target = folder / "untrained"
-    export.write_saved_model(target, classifier, settings, run_data.description())
+    write(target, classifier, settings, run_data.description())
     testing = run_data.annotated.subset("testing")
     store = data.load_store(folder / "features", "testing", testing, {}, run_data.preparation)
     scores = predictions_json.frame_scores(
@@ -95,7 +99,7 @@ def test_maps_are_laid_out_as_in_training(folder):
         "classes": ["background", "a", "b"], "features": {"feature_shape": [2, 2, 3], "dtype": "float16"},
         "preparation": preparation.preparation_to_json(preparation.Preparation()),
     }  # fmt: skip
-    export.write_saved_model(folder / "maps", classifier, settings, description)
+    write(folder / "maps", classifier, settings, description)
     maps = np.random.default_rng(0).normal(size=(4, 2, 2, 3)).astype(np.float16).astype(np.float32)
     loaded = tf.saved_model.load(str(folder / "maps"))
     found = loaded.signatures["video"](features=tf.constant(maps), timestamps=tf.range(4, dtype=tf.float64))

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from made_features import SETTINGS, make_data_set
+from made_features import SETTINGS, load_data, make_data_set
 
 import config
 import data
@@ -99,6 +99,6 @@ def test_a_data_set_that_fits_no_memory_goes_through_all_stages(tmp_path, monkey
 def test_the_search_for_settings_copies_no_features(tmp_path):
     make_data_set(tmp_path)
     settings = config.load(None, [f"paths.data_dir={tmp_path}", *SETTINGS, "data.cache=none"])
-    run_data = tuning.load_data(settings, ("training",))
+    run_data = load_data(settings, ("training",))
     search = tuning.Search(run_data, [None] * len(run_data.training.ids), 0)
     assert search._store.features.size == 0 and search._store.ids == run_data.training.ids

@@ -4,12 +4,11 @@ import os
 
 import numpy as np
 import pytest
-from made_features import made_settings, make_data_set
+from made_features import load_data, made_settings, make_data_set
 from training_processes import assert_same, losses, weights
 
 import data
 import trainer
-from training.run_data import load_data
 
 WINDOWS = np.stack([np.arange(0, 40, 4), np.full(10, 4)], axis=1)
 ACTION = np.arange(10) < 2  # two windows of ten

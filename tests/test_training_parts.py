@@ -17,7 +17,8 @@ import utils
 from model import BidirectionalLSTM
 from training.adam import Adam
 from training.evaluation import draw_timeline
-from training.state import Training
+from training.state import TrainingState
+from training.step import TrainingSteps
 from training.warm_start import take_weights
 
 
@@ -86,7 +87,8 @@ TINY = ("model.num_nodes=4", "model.dropout=0", "data.max_frames=5")
 def made_training(tmp_path, *assignments):
     keras.utils.set_random_seed(0)
     settings = config.load(None, [*TINY, f"paths.data_dir={tmp_path}", *assignments])
-    return Training(settings, 3, np.ones(3, np.float32))
+    state = TrainingState(3, 3, settings.model, settings.train)
+    return state, TrainingSteps(state, settings.train, np.ones(3, np.float32))
 
 
 def batches():
@@ -100,11 +102,11 @@ def batches():
 
 
 def test_several_steps_a_call_are_the_single_ones(tmp_path):
-    single, several = made_training(tmp_path), made_training(tmp_path)
+    (single, single_steps), (several, several_steps) = made_training(tmp_path), made_training(tmp_path)
     one_by_one = single.devices.distribute(batches())
-    losses = [single.train_steps(one_by_one, 1)["loss"][0] for _ in range(7)]
+    losses = [single_steps.take(one_by_one, tf.constant(1))["loss"][0] for _ in range(7)]
     iterator = several.devices.distribute(batches())
-    taken = [several.train_steps(iterator, count) for count in (1, 4, 2)]
+    taken = [several_steps.take(iterator, tf.constant(count)) for count in (1, 4, 2)]
     np.testing.assert_array_equal(np.concatenate([part["loss"] for part in taken]), losses)
     assert all(part["input_wait"] >= 0 for part in taken) and several.step == 7
     for one, other in zip(single.classifier.weights, several.classifier.weights, strict=True):
@@ -114,16 +116,16 @@ def test_several_steps_a_call_are_the_single_ones(tmp_path):
 def test_gradients_are_clipped_and_their_norm_is_of_before(tmp_path):
     free = made_training(tmp_path, "train.gradient_clip_norm=0", "train.learning_rate=1e-9")
     cut = made_training(tmp_path, "train.gradient_clip_norm=0.01", "train.learning_rate=1e-9")
-    norms = [float(one.train_steps(iter(batches()), 1)["gradient_norm"][0]) for one in (free, cut)]
+    norms = [float(steps.take(iter(batches()), tf.constant(1))["gradient_norm"][0]) for _, steps in (free, cut)]
     assert norms[0] == pytest.approx(norms[1], rel=1e-5) and norms[0] > 0.01
     # the moments say what the optimizer was given: a tenth of the gradient
-    applied = [np.sqrt(sum(np.sum(m.numpy() ** 2) for m in one.optimizer.momentums)) * 10 for one in (free, cut)]
+    applied = [np.sqrt(sum(np.sum(m.numpy() ** 2) for m in one.optimizer.momentums)) * 10 for one, _ in (free, cut)]
     assert applied == pytest.approx([norms[0], 0.01], rel=1e-4)
 
 
 def test_bfloat16_learns_with_float32_weights(tmp_path):
-    training = made_training(tmp_path, "train.precision=bfloat16", "train.learning_rate=0.02")
-    taken = training.train_steps(iter(batches().take(1).repeat()), 30)
+    training, steps = made_training(tmp_path, "train.precision=bfloat16", "train.learning_rate=0.02")
+    taken = steps.take(iter(batches().take(1).repeat()), tf.constant(30))
     assert taken["loss"][-1] < taken["loss"][0] - 0.1
     assert {weight.value.dtype for weight in training.classifier.weights} == {tf.float32}
     logits = training.classifier([tf.zeros((1, 5, 3)), tf.ones((1, 5), tf.bool)])

@@ -13,6 +13,7 @@ from training_processes import assert_same, finished, losses, start, weights
 import trainer
 import utils
 from run_folder import load_saved_model
+from training.evaluation import Evaluation
 from training.stopping import StopRequested, StopSignals
 
 # short windows, whose graphs are soon traced
@@ -63,14 +64,14 @@ def test_a_signal_saves_at_a_step_and_the_run_goes_on_from_there(folder, monkeyp
 
 @pytest.mark.slow
 def test_a_signal_in_an_evaluation_ends_it_and_the_next_start_makes_up_for_it(folder, monkeypatch):
-    evaluate = trainer.evaluation.evaluate
+    evaluate = Evaluation.run
 
-    def signalled(training, run_data, settings, check):
-        if training.step == 20:
+    def signalled(evaluation, check):
+        if evaluation.state.step == 20:
             os.kill(os.getpid(), signal.SIGTERM)
-        return evaluate(training, run_data, settings, check)
+        return evaluate(evaluation, check)
 
-    monkeypatch.setattr(trainer.evaluation, "evaluate", signalled)
+    monkeypatch.setattr(Evaluation, "run", signalled)
     assert trainer.main(arguments(folder, "evaluated")) == 143
     monkeypatch.undo()
     assert trainer.main(arguments(folder, "evaluated")) == 0

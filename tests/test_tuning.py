@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from made_features import RATE, SETTINGS, made_settings, make_data_set
+from made_features import RATE, SETTINGS, load_data, made_settings, make_data_set
 
 import config
 import data
@@ -12,7 +12,6 @@ import predictions_json
 import trainer
 from features import records
 from training import tuning
-from training.run_data import load_data
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +57,10 @@ def test_a_shot_that_is_like_two_groups_joins_them(tmp_path):
     assert len(set(tuning.recurring_shots(paths[:2]))) == 2
 
 
+def fit(settings, run_data, labels):
+    return tuning.fit(run_data, labels, settings.data, settings.model, settings.train)
+
+
 def test_a_frame_is_scored_by_a_model_that_has_not_seen_its_label(folder):
     settings = made_settings(folder)
     run_data = load_data(settings, ("training",))
@@ -67,7 +70,7 @@ def test_a_frame_is_scored_by_a_model_that_has_not_seen_its_label(folder):
     rows = store.rows(0)
     swapped[rows] = np.array([0, 2, 1])[swapped[rows]]
     held_out = np.repeat(np.arange(len(store.ids)) == 0, np.diff(store.offsets))
-    training = tuning.fit(settings, run_data, np.where(held_out, data.IGNORED, swapped).astype(np.int32))
+    training = fit(settings, run_data, np.where(held_out, data.IGNORED, swapped).astype(np.int32))
     (scores, *_) = predictions_json.frame_scores(store, training.classify, settings.data.max_frames, 5)
     action = store.labels[rows] > 0
     assert np.mean(scores.argmax(axis=1)[action] == store.labels[rows][action]) > 0.7
@@ -80,7 +83,7 @@ def test_a_fit_takes_nothing_from_the_run_in_its_folder(folder):
     assert list((folder / "trained/checkpoints/best").glob("ckpt-*"))
     run_data = load_data(trained, ("training",))
     labels = np.zeros_like(run_data.training.labels)
-    one, other = (tuning.fit(settings, run_data, labels) for settings in (trained, elsewhere))
+    one, other = (fit(settings, run_data, labels) for settings in (trained, elsewhere))
     for weight, expected in zip(one.classifier.weights, other.classifier.weights, strict=True):
         np.testing.assert_array_equal(weight.numpy(), expected.numpy())
 

@@ -6,66 +6,101 @@ import dataclasses
 import io
 from collections.abc import Callable
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 import config
 import data
 import metrics
+import model
 import predictions_json
 from training.run_data import RunData
-from training.state import Training
+from training.state import TrainingState
+from training.step import targets
+from training.streaming_metrics import MeanAccuracy, MeanPrecision
 
 MOST_CURVES = 6  # classes in a picture, the likeliest
 
 
-def evaluate(
-    training: Training, run_data: RunData, settings: config.Config, check: Callable[[], None]
-) -> tuple[dict[str, float], dict[str, bytes]]:
-    """Evaluate on the validation subset.
+class Evaluation:
+    """Evaluates the model of a training, as it is at each time, on the validation subset."""
 
-    Args:
-      training: its model is evaluated as it is.
-      run_data: with a validation subset.
-      settings: with `train.eval_steps`, only that many batches, and no mAP.
-      check: called between batches; may raise, to end the evaluation.
+    def __init__(
+        self,
+        state: TrainingState,
+        run_data: RunData,
+        data_settings: config.DataSettings,
+        train_settings: config.TrainSettings,
+        predict_settings: config.PredictSettings,
+    ):
+        """For the chief alone, outside the strategy's scope: what is counted here belongs to no replica.
 
-    Returns:
-      Loss, mean precision and accuracy over the validation windows, each frame once, and the mAP of the segments; and
-      the pictures, PNG, of the first videos by their ids, as `train.pictures` asks for.
-    """
-    store, length = run_data.validation, settings.data.max_frames
-    for metric in training.eval_metrics.values():
-        metric.reset_state()
-    windows = data.store_windows(store.offsets, length, length)
-    batches = data.input_fn(store, windows, length, predictions_json.WINDOWS_A_BATCH)
-    for batch in batches.take(settings.train.eval_steps or -1):
-        check()
-        training.eval_step(batch)
-    values = {name: float(metric.result()) for name, metric in training.eval_metrics.items()}
-    if settings.train.eval_steps is not None:
-        return values, {}
+        With `train.eval_steps` only that many batches are evaluated, and no mAP.
+        """
+        self.state, self._run_data = state, run_data
+        self._data_settings, self._train_settings = data_settings, train_settings
+        self._predict_settings = predict_settings
+        self._metrics = {
+            "loss_eval": keras.metrics.Mean(),
+            "mean_precision_eval": MeanPrecision(state.classes),
+            "mean_accuracy_eval": MeanAccuracy(state.classes),
+        }
+        # batches of any number of windows share a graph; their length stays fixed, so that the recurrence is written
+        # out frame by frame; see `BidirectionalLSTM`
+        self._count = tf.function(self._count_batch, reduce_retracing=True)
 
-    def classify(features: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        check()
-        return training.classify(features, mask)
+    def run(self, check: Callable[[], None]) -> tuple[dict[str, float], dict[str, bytes]]:
+        """Evaluate; `check` is called between batches and may raise, to end it.
 
-    scores = predictions_json.frame_scores(store, classify, length, settings.predict.window_stride)
-    results = predictions_json.predict(store, scores, run_data.model(classify), settings.predict)
-    pictures = {}
-    for video, name in list(enumerate(store.ids))[: settings.train.pictures]:
-        labels = store.labels[store.rows(video)]
-        pictures[name] = draw_timeline(store.boundaries(video), scores[video], labels, run_data.classes)
-    return values | validation_map(run_data, results, settings.data), pictures
+        Returns:
+          Loss, mean precision and accuracy over the validation windows, each frame once, and the mAP of the segments;
+          and the pictures, PNG, of the first videos by their ids, as `train.pictures` asks for.
+        """
+        run_data, settings = self._run_data, self._predict_settings
+        store, length = run_data.validation, self._data_settings.max_frames
+        for metric in self._metrics.values():
+            metric.reset_state()
+        windows = data.store_windows(store.offsets, length, length)
+        batches = data.input_fn(store, windows, length, predictions_json.WINDOWS_A_BATCH)
+        for batch in batches.take(self._train_settings.eval_steps or -1):
+            check()
+            self._count(batch)
+        values = {name: float(metric.result()) for name, metric in self._metrics.items()}
+        if self._train_settings.eval_steps is not None:
+            return values, {}
+
+        def classify(features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            check()
+            return self.state.classify(features, mask)
+
+        scores = predictions_json.frame_scores(store, classify, length, settings.window_stride)
+        results = predictions_json.predict(store, scores, run_data.model(classify), settings)
+        pictures = {}
+        for video, name in list(enumerate(store.ids))[: self._train_settings.pictures]:
+            labels = store.labels[store.rows(video)]
+            pictures[name] = draw_timeline(store.boundaries(video), scores[video], labels, run_data.classes)
+        return values | validation_map(run_data, results, self._data_settings.taxonomy_level), pictures
+
+    def _count_batch(self, batch: dict) -> None:
+        labels, mask = targets(batch, self.state.predict_mode, self.state.classes)
+        logits = self.state.classifier([batch["features"], batch["mask"]], training=False)
+        frames = tf.reduce_sum(tf.cast(mask, tf.float32))
+        loss, precision, accuracy = self._metrics.values()
+        mean = tf.math.divide_no_nan(*model.masked_cross_entropy(labels, logits, mask))
+        loss.update_state(mean, sample_weight=frames)
+        for metric in (precision, accuracy):
+            metric.update_state(labels, tf.nn.softmax(logits), mask)
 
 
-def validation_map(run_data: RunData, results: dict, chosen: config.DataSettings) -> dict[str, float]:
+def validation_map(run_data: RunData, results: dict, taxonomy_level: int) -> dict[str, float]:
     """The mAP of predictions for the validation videos that have features."""
     present = set(run_data.validation.ids)
     videos = {name: video for name, video in run_data.annotated.videos.items() if name in present}
     # a class may occur in training and not in validation
     scored = metrics.evaluate(
         dataclasses.replace(run_data.annotated, videos=videos), results, "validation",
-        taxonomy_level=chosen.taxonomy_level, ignore_unknown_labels=True,
+        taxonomy_level=taxonomy_level, ignore_unknown_labels=True,
     )  # fmt: skip
     return {"average_mAP": scored.average_mAP, "mAP_0.50": float(scored.mAP[0])}
 

@@ -23,11 +23,40 @@ from predictions_json import WINDOWS_A_BATCH
 EXTRA = "assets.extra"
 
 
-def write_saved_model(folder: Path, classifier: keras.Model, settings: config.Config, description: dict) -> None:
-    """Write the classifier with its signatures, and model.json (`description`) and config.yml beside them."""
+def write_model(
+    folder: Path,
+    classifier: keras.Model,
+    settings: config.ModelSettings,
+    windows: tuple[int, int],
+    description: dict,
+    resolved: str,
+) -> None:
+    """Write the model into a run's folder: saved_model and, beside it, model.json; see `write_saved_model`."""
+    write_saved_model(folder / run_folder.SAVED_MODEL, classifier, settings, windows, description, resolved)
+    utils.write_json(folder / run_folder.DESCRIPTION, description)
+
+
+def write_saved_model(
+    folder: Path,
+    classifier: keras.Model,
+    settings: config.ModelSettings,
+    windows: tuple[int, int],
+    description: dict,
+    resolved: str,
+) -> None:
+    """Write the classifier with its signatures, and model.json and config.yml beside them.
+
+    Args:
+      folder: of the SavedModel.
+      classifier: whose weights it gets.
+      settings: what the classifier was built with.
+      windows: the frames of a window, and from the start of one to the next, that a whole video is scored with.
+      description: the content of model.json.
+      resolved: that of config.yml, see `config.Config.to_yaml`.
+    """
     # another one of the same weights: without what belongs to a GPU, to several devices or to a lower precision
     portable = model.build_classifier(
-        classifier.input_shape[0][-1], classifier.output_shape[-1], settings.model, portable=True
+        classifier.input_shape[0][-1], classifier.output_shape[-1], settings, portable=True
     )
     for weight, trained in zip(portable.weights, classifier.weights, strict=True):
         weight.assign(trained.numpy())
@@ -35,7 +64,7 @@ def write_saved_model(folder: Path, classifier: keras.Model, settings: config.Co
     def serve(features: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": tf.nn.softmax(portable([features, mask], training=False))}
 
-    video = VideoScores(portable, settings, description)
+    video = VideoScores(portable, windows, description)
     archive = keras.export.ExportArchive()
     archive.track(portable)
     archive.add_endpoint("serving_default", serve, input_signature=[
@@ -50,7 +79,7 @@ def write_saved_model(folder: Path, classifier: keras.Model, settings: config.Co
         archive.write_out(str(temporary), verbose=False)
         (temporary / EXTRA).mkdir()
         utils.write_json(temporary / EXTRA / run_folder.DESCRIPTION, description)
-        utils.write_text(temporary / EXTRA / run_folder.CONFIG, settings.to_yaml())
+        utils.write_text(temporary / EXTRA / run_folder.CONFIG, resolved)
 
 
 class VideoScores:
@@ -59,9 +88,9 @@ class VideoScores:
     The same as `preparation.prepare_features` and `predictions_json.frame_scores`, which the tests compare it with.
     """
 
-    def __init__(self, classifier: keras.Model, settings: config.Config, description: dict):
+    def __init__(self, classifier: keras.Model, windows: tuple[int, int], description: dict):
         self._classifier = classifier
-        self._length, self._stride = settings.data.max_frames, settings.predict.window_stride
+        self._length, self._stride = windows
         self._preparation = preparation.preparation_from_json(description["preparation"])
         self._stored_as = tf.as_dtype(description["features"].get("dtype", "float32"))
 

@@ -20,7 +20,6 @@ import segments
 import utils
 from annotations import Annotations, Video
 from features import preparation
-from features.records import require_spec
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -64,28 +63,33 @@ class RunData:
         }
 
 
-def load_data(settings: config.Config, subsets: tuple[str, ...] = ("training", "validation")) -> RunData:
+def load_data(
+    paths: config.PathSettings,
+    settings: config.DataSettings,
+    feature_spec: dict,
+    subsets: tuple[str, ...] = ("training", "validation"),
+) -> RunData:
     """Read annotations and features of the training subset and, where `subsets` has it, of the validation subset.
+
+    `feature_spec` is what the features are, of `features.records.require_spec`.
 
     Raises ValueError that names the command to run when a stage has not run yet.
     """
-    paths, chosen = settings.paths, settings.data
-    spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
     annotated = annotations.load(paths.json_data_path)
-    classes = annotated.classes(chosen.taxonomy_level, chosen.min_examples)
+    classes = annotated.classes(settings.taxonomy_level, settings.min_examples)
     index = {name: number for number, name in enumerate(classes)}
-    class_of = annotated.class_of(chosen.taxonomy_level)
+    class_of = annotated.class_of(settings.taxonomy_level)
     class_index = {label: index[name] for label, name in class_of.items() if name in index}
     if left_out := sorted(set(class_of.values()) - set(classes)):
         utils.LOGGER.warning(
             "%d classes have fewer than %d training segments (data.min_examples) and count as background: %s",
-            len(left_out), chosen.min_examples, ", ".join(left_out),
+            len(left_out), settings.min_examples, ", ".join(left_out),
         )  # fmt: skip
     training = annotated.subset("training")
-    prepared = learn_preparation(paths.feature_map_folder, training, chosen)
+    prepared = learn_preparation(paths.feature_map_folder, training, settings)
 
     def load(subset: str) -> data.FeatureStore:
-        return data.open_store(paths, chosen.cache, subset, annotated.subset(subset), class_index, prepared)
+        return data.open_store(paths, settings.cache, subset, annotated.subset(subset), class_index, prepared)
 
     validation = None
     if "validation" not in subsets:
@@ -95,20 +99,20 @@ def load_data(settings: config.Config, subsets: tuple[str, ...] = ("training", "
     else:
         utils.LOGGER.warning("no features of validation videos: the run is not evaluated, and its last step is kept")
     seconds = segment_seconds(training, class_index, len(classes))
-    return RunData(annotated, classes, seconds, spec, prepared, load("training"), validation)
+    return RunData(annotated, classes, seconds, feature_spec, prepared, load("training"), validation)
 
 
-def learn_preparation(folder: Path, videos: list[Video], chosen: config.DataSettings) -> preparation.Preparation:
+def learn_preparation(folder: Path, videos: list[Video], settings: config.DataSettings) -> preparation.Preparation:
     """How features are prepared, with what the training features in `folder` say of it."""
-    made = preparation.Preparation(chosen.feature_normalization, chosen.temporal_difference)
-    if chosen.feature_normalization != "train" and chosen.components is None:
+    made = preparation.Preparation(settings.feature_normalization, settings.temporal_difference)
+    if settings.feature_normalization != "train" and settings.components is None:
         return made
     paths = [path for _, path in data.present_files(folder, "training", videos)[0]]
-    if chosen.feature_normalization == "train":
+    if settings.feature_normalization == "train":
         mean, deviation = preparation.training_statistics(paths)
         made = dataclasses.replace(made, mean=mean, deviation=deviation)
-    if chosen.components is not None:
-        projections = preparation.training_projections(paths, made, chosen.components)
+    if settings.components is not None:
+        projections = preparation.training_projections(paths, made, settings.components)
         made = dataclasses.replace(made, projections=projections)
     return made
 
@@ -123,47 +127,50 @@ def segment_seconds(videos: list[Video], class_index: dict[str, int], classes: i
     return np.stack([np.quantile(some, grid) if some else np.zeros(QUANTILES) for some in lengths])
 
 
-def class_weights(labels: np.ndarray, classes: int, chosen: config.TrainSettings) -> np.ndarray:
+def class_weights(labels: np.ndarray, classes: int, settings: config.TrainSettings) -> np.ndarray:
     """The loss's weight of each class [K], float32, by its training frames; 1 on average over frames before
     `weight_factor` scales that of background.
 
     Args:
       labels: [N] classes of training frames; IGNORED ones do not count.
       classes: K.
-      chosen: its `class_balance` b gives weights of frequency^-b.
+      settings: its `class_balance` b gives weights of frequency^-b.
     """
     frames = np.bincount(labels[labels != data.IGNORED], minlength=classes).astype(np.float64)
-    weights = np.where(frames > 0, np.maximum(frames, 1) ** -chosen.class_balance, 0)
+    weights = np.where(frames > 0, np.maximum(frames, 1) ** -settings.class_balance, 0)
     weights *= frames.sum() / max(np.sum(weights * frames), 1e-12)
-    weights[segments.BACKGROUND] *= chosen.weight_factor
+    weights[segments.BACKGROUND] *= settings.weight_factor
     return weights.astype(np.float32)
 
 
-def training_windows(store: data.FeatureStore, settings: config.Config) -> np.ndarray:
+def training_windows(store: data.FeatureStore, settings: config.DataSettings) -> np.ndarray:
     """The windows [W, 2] of an epoch, see `data.store_windows`."""
-    return data.store_windows(store.offsets, settings.data.max_frames, settings.data.window_stride)
+    return data.store_windows(store.offsets, settings.max_frames, settings.window_stride)
 
 
 def training_batches(
-    store: data.FeatureStore, settings: config.Config, seen: int = 0, devices: Devices | None = None
+    store: data.FeatureStore,
+    settings: config.DataSettings,
+    train_settings: config.TrainSettings,
+    seen: int = 0,
+    devices: Devices | None = None,
 ) -> tf.data.Dataset:
     """Batches of training windows, of all epochs, from the one after `seen` windows on; see `data.input_fn`.
 
     With `devices`, only the shares of the batches that this process' replicas learn from.
     """
-    chosen = settings.data
     replicas = (devices.replicas, devices.here) if devices else (1, range(1))
     order = data.EpochOrder(
-        settings.train.seed, settings.train.num_epochs, chosen.shuffle, seen, chosen.background_share, *replicas
+        train_settings.seed, train_settings.num_epochs, settings.shuffle, seen, settings.background_share, *replicas
     )
-    changes = data.Augmentation(chosen.jitter, chosen.time_scale, chosen.feature_noise, chosen.feature_shift)
+    changes = data.Augmentation(settings.jitter, settings.time_scale, settings.feature_noise, settings.feature_shift)
     # what changes nothing costs nothing
     augmentation = changes if changes != data.Augmentation() else None
     windows = training_windows(store, settings)
-    return data.input_fn(store, windows, chosen.max_frames, chosen.batch_size, order, augmentation)
+    return data.input_fn(store, windows, settings.max_frames, settings.batch_size, order, augmentation)
 
 
-def last_step(store: data.FeatureStore, settings: config.Config) -> int:
+def last_step(store: data.FeatureStore, settings: config.DataSettings, train_settings: config.TrainSettings) -> int:
     """The number of steps until `train.max_steps`, or until `train.num_epochs` are through."""
-    windows = len(training_windows(store, settings)) * settings.train.num_epochs
-    return min(settings.train.max_steps, math.ceil(windows / settings.data.batch_size))
+    windows = len(training_windows(store, settings)) * train_settings.num_epochs
+    return min(train_settings.max_steps, math.ceil(windows / settings.batch_size))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,11 @@ import run_folder
 import utils
 from evaluation import segmentation
 from features import preparation
-from features.records import feature_file, read_features
+from features.records import feature_file, read_features, require_spec
 from training.run_data import RunData, class_weights, last_step, load_data, training_batches
 
 if TYPE_CHECKING:
-    from training.state import Training
+    from training.state import TrainingState
 
 # shots whose mean features are closer than this cosine show the same thing
 SAME_SHOT = 0.93
@@ -103,31 +104,50 @@ def split(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return fold_of[index]
 
 
-def fit(settings: config.Config, run_data: RunData, labels: np.ndarray) -> Training:
+def fit(
+    run_data: RunData,
+    labels: np.ndarray,
+    data_settings: config.DataSettings,
+    model_settings: config.ModelSettings,
+    train_settings: config.TrainSettings,
+) -> TrainingState:
     """Train to `max_steps` on the training videos with these labels [N], without logs and checkpoints."""
-    from training.state import Training
+    import tensorflow as tf
 
-    utils.seed_everything(settings.train.seed, True)
-    store = dataclasses.replace(run_data.training, labels=labels)
-    weights = class_weights(labels, len(run_data.classes), settings.train)
-    training = Training(settings, store.features.shape[1], weights)
-    batches = training.devices.distribute(training_batches(store, settings))
-    training.train_steps(batches, last_step(store, settings))
-    # not the best weights, which the run in this folder may have: they have seen all videos
-    training.use_averages()
-    return training
+    from training.state import TrainingState
+    from training.step import TrainingSteps
+
+    utils.seed_everything(train_settings.seed, True)
+    store, classes = dataclasses.replace(run_data.training, labels=labels), len(run_data.classes)
+    state = TrainingState(store.features.shape[1], classes, model_settings, train_settings)
+    steps = TrainingSteps(state, train_settings, class_weights(labels, classes, train_settings))
+    batches = state.devices.distribute(training_batches(store, data_settings, train_settings))
+    steps.take(batches, tf.constant(last_step(store, data_settings, train_settings)))
+    state.use_averages()
+    return state
 
 
-def out_of_fold_scores(settings: config.Config, run_data: RunData, fold_of: np.ndarray) -> list[np.ndarray]:
-    """Class probabilities [T, K] of each training video, each frame's from the model of the fold [N] that it is in."""
-    store = run_data.training
+def out_of_fold_scores(
+    store: data.FeatureStore,
+    fold_of: np.ndarray,
+    classify_after: Callable[[np.ndarray], predictions_json.Classify],
+    max_frames: int,
+    stride: int,
+) -> list[np.ndarray]:
+    """Class probabilities [T, K] of each training video, each frame's from a model that has not seen its label.
+
+    Args:
+      store: the training videos.
+      fold_of: the fold [N] of each frame.
+      classify_after: labels [N], of which some are IGNORED -> what classifies windows when it has learnt the others.
+      max_frames: of a window.
+      stride: sampled frames from window to window.
+    """
     total: np.ndarray | None = None
     for fold in tqdm(range(fold_of.max() + 1), "folds", unit="fold", disable=None):
         held_out = fold_of == fold
-        training = fit(settings, run_data, np.where(held_out, data.IGNORED, store.labels).astype(np.int32))
-        scores = np.concatenate(predictions_json.frame_scores(
-            store, training.classify, settings.data.max_frames, settings.predict.window_stride
-        ))  # fmt: skip
+        classify = classify_after(np.where(held_out, data.IGNORED, store.labels).astype(np.int32))
+        scores = np.concatenate(predictions_json.frame_scores(store, classify, max_frames, stride))
         total = np.zeros_like(scores) if total is None else total
         total[held_out] = scores[held_out]
     return [total[store.rows(video)] for video in range(len(store.ids))]
@@ -143,8 +163,8 @@ class Search:
         bare = dataclasses.replace(store, features=np.empty((len(store.features), 0), np.float32))
         self._store, self._scores = bare.take(videos), [scores[video] for video in videos]
         self._model = run_data.model(None)
-        chosen = set(self._store.ids)
-        subset = {name: video for name, video in run_data.annotated.videos.items() if name in chosen}
+        searched = set(self._store.ids)
+        subset = {name: video for name, video in run_data.annotated.videos.items() if name in searched}
         self._annotated = dataclasses.replace(run_data.annotated, videos=subset)
         self._level = level
         self.log: list[dict] = []
@@ -173,10 +193,12 @@ class Search:
         return settings, score
 
 
-def frame_groups(settings: config.Config, store: data.FeatureStore, group_by: str) -> np.ndarray:
-    """The group [N] of each frame of the training subset: its video's, or its recurring shot's."""
+def frame_groups(store: data.FeatureStore, folder: Path, group_by: str) -> np.ndarray:
+    """The group [N] of each frame of the training subset: its video's, or its recurring shot's.
+
+    `folder` holds the features.
+    """
     if group_by == "shot":
-        folder = settings.paths.feature_map_folder
         return recurring_shots([feature_file(folder, "training", name) for name in store.ids])
     return np.repeat(np.arange(len(store.ids)), np.diff(store.offsets))
 
@@ -187,18 +209,26 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
         raise ValueError(f"--folds: expected at least 2, received {folds}")
     utils.start_tensorflow()
     started = time.monotonic()
-    run_data = load_data(settings, ("training",))
+    features = settings.paths.feature_map_folder
+    spec = require_spec(features, settings.extractor, settings.video)
+    run_data = load_data(settings.paths, settings.data, spec, ("training",))
     store = run_data.training
-    groups = frame_groups(settings, store, group_by)
+    groups = frame_groups(store, features, group_by)
     fold_of = split(groups, folds, settings.train.seed)
-    scores = out_of_fold_scores(settings, run_data, fold_of)
+
+    def classify_after(labels: np.ndarray) -> predictions_json.Classify:
+        return fit(run_data, labels, settings.data, settings.model, settings.train).classify
+
+    scores = out_of_fold_scores(
+        store, fold_of, classify_after, settings.data.max_frames, settings.predict.window_stride
+    )
     predicted = [np.argmax(values, axis=1) for values in scores]
     true = [store.labels[store.rows(video)] for video in range(len(store.ids))]
     accuracy = segmentation.evaluate_segmentation(predicted, true).accuracy
     search = Search(run_data, scores, settings.data.taxonomy_level)
     before = search.average_map(settings.predict)
-    chosen, after = search.best(settings.predict)
-    tuned = settings.model_copy(update={"predict": chosen})
+    best, after = search.best(settings.predict)
+    tuned = settings.model_copy(update={"predict": best})
     folder = settings.paths.model_dir
     folder.mkdir(parents=True, exist_ok=True)
     utils.write_text(folder / run_folder.TUNED, tuned.to_yaml())
@@ -207,7 +237,7 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
         "average_mAP": {"before": before, "tuned": after}, "trials": search.log,
     })  # fmt: skip
     changes = {
-        name: value for name, value in chosen.model_dump(mode="json").items()
+        name: value for name, value in best.model_dump(mode="json").items()
         if value != settings.predict.model_dump(mode="json")[name]
     }  # fmt: skip
     print(

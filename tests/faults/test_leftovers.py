@@ -4,7 +4,7 @@ import time
 
 import tensorflow as tf
 
-from training.state import _remove_leftovers
+from training.checkpoints import _remove_leftovers
 
 
 def save(folder, *steps):
