@@ -147,14 +147,12 @@ def frames_of_predictions(
     for video in videos:
         if video.id not in results:
             continue
-        times = np.arange(int(np.ceil(video.duration * rate))) / rate
-        labels = np.full(len(times), segments.BACKGROUND)
+        times = segments.rate_grid(video.duration, rate)
         # sorting is stable, and the best is painted last
         best_first = sorted(results[video.id], key=lambda entry: -entry["score"])
-        for entry in reversed([entry for entry in best_first if entry["score"] >= min_score]):
-            first, past = np.searchsorted(times, entry["segment"], side="left")
-            labels[first:past] = classes.number(entry["label"], f"results.{video.id}")
-        found[video.id] = times, labels
+        shown = [entry for entry in best_first if entry["score"] >= min_score][::-1]
+        numbers = [classes.number(entry["label"], f"results.{video.id}") for entry in shown]
+        found[video.id] = times, segments.paint(times, [entry["segment"] for entry in shown], numbers)
     return found
 
 
@@ -202,7 +200,7 @@ def evaluate_videos(
     seconds = sum(video.duration for video in videos if video.id in found)
     predicted, true = [], []
     for video in videos:
-        empty = np.arange(round(video.duration * frames / seconds)) * seconds / frames
+        empty = segments.grid_like(video.duration, frames, seconds)
         times, labels = found.get(video.id, (empty, np.full(len(empty), segments.BACKGROUND)))
         spans = np.array([(segment.start, segment.end) for segment in video.labelled_segments()])
         numbers = np.array([classes.index[segment.label] for segment in video.labelled_segments()], int)

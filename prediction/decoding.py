@@ -81,7 +81,7 @@ def smooth(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) ->
     """
     if seconds <= 0 or not len(probabilities):
         return probabilities
-    centres = (boundaries[1:] + boundaries[:-1]) / 2
+    centres = segments.frame_centres(boundaries)
     widths = np.diff(boundaries)
     smoothed = np.empty_like(probabilities)
     # 4 standard deviations hold all but 6e-5 of the weight
@@ -97,7 +97,7 @@ def median(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) ->
     """The median of each class's scores [T, K] over the frames within `seconds`, scaled to rows that sum to 1."""
     if seconds <= 0 or not len(probabilities):
         return probabilities
-    centres = (boundaries[1:] + boundaries[:-1]) / 2
+    centres = segments.frame_centres(boundaries)
     first = np.searchsorted(centres, centres - seconds)
     past = np.searchsorted(centres, centres + seconds, side="right")
     middles = np.stack([np.median(probabilities[a:b], axis=0) for a, b in zip(first, past, strict=True)])

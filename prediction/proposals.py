@@ -235,7 +235,7 @@ def _crossing(
     before, after = scores[row, left], scores[row, right]
     rise = np.where(np.abs(after - before) > EPSILON, after - before, 1.0)
     share = np.clip((level - before) / rise, 0, 1)
-    centres = (boundaries[1:] + boundaries[:-1]) / 2
+    centres = segments.frame_centres(boundaries)
     return np.where(inner, centres[left] + share * (centres[right] - centres[left]), boundaries[frame])
 
 
