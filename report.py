@@ -82,7 +82,7 @@ def _view(
         duration=video.duration,
         file=files.get(video.id),
         truth=tuple((class_of[s.label], s.start, s.end) for s in video.segments) if labelled else None,
-        predictions=tuple(sorted(found, key=lambda prediction: -prediction[3])),
+        predictions=tuple(found[number] for number in matching.best_first([one[3] for one in found])),
         times=None,
         curves=None,
         thumbnails=(),

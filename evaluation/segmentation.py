@@ -20,7 +20,7 @@ import config
 import run_folder
 import segments
 from annotations import Annotations, Video
-from evaluation import options, predictions
+from evaluation import matching, options, predictions
 
 OVERLAPS = (0.1, 0.25, 0.5)
 RATE = 15.0  # frames a second at which predictions are compared, as Farha and Gall sample their videos
@@ -148,8 +148,9 @@ def frames_of_predictions(
         if video.id not in results:
             continue
         times = segments.rate_grid(video.duration, rate)
-        # sorting is stable, and the best is painted last
-        best_first = sorted(results[video.id], key=lambda entry: -entry["score"])
+        entries = results[video.id]
+        best_first = [entries[number] for number in matching.best_first([entry["score"] for entry in entries])]
+        # the best is painted last
         shown = [entry for entry in best_first if entry["score"] >= min_score][::-1]
         numbers = [classes.number(entry["label"], f"results.{video.id}") for entry in shown]
         found[video.id] = times, segments.paint(times, [entry["segment"] for entry in shown], numbers)

@@ -24,10 +24,10 @@ EVIL = "<script>alert(1)</script>\u2028&"
 
 def test_the_best_free_segment_is_taken_and_of_equal_ones_the_last():
     overlap = np.array([[0.6, 0.6], [0.9, 0.7], [0.8, 0.4], [0.49, 0.49]])
-    assert matching.match(overlap).tolist() == [1, 0, -1, -1]
-    assert matching.match(np.zeros((0, 2))).tolist() == []
-    assert matching.match(np.zeros((2, 0))).tolist() == [-1, -1]
-    assert matching.match(np.array([[0.5]])).tolist() == [0]
+    assert matching.match(overlap, (0.5,))[:, 0].tolist() == [1, 0, -1, -1]
+    assert matching.match(np.zeros((0, 2)), (0.5,))[:, 0].tolist() == []
+    assert matching.match(np.zeros((2, 0)), (0.5,))[:, 0].tolist() == [-1, -1]
+    assert matching.match(np.array([[0.5]]), (0.5,))[:, 0].tolist() == [0]
 
 
 def test_a_wrong_label_takes_the_segment_from_confusion_only():
