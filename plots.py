@@ -17,6 +17,7 @@ import run_folder
 import utils
 import video_input
 from annotations import Video
+from prediction.decoding import SHOWN_SCORE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,7 @@ def plot_training(folder: Path, output: Path) -> list[Path]:
     return files
 
 
-def plot_timeline(settings: config.Config, video_id: str, output: Path, min_score: float) -> Path:
+def plot_timeline(settings: config.Config, video_id: str, output: Path, min_score: float = SHOWN_SCORE) -> Path:
     """Draw a video's frames over its annotated and its predicted segments, from `min_score` on, into a PNG."""
     import matplotlib
 
@@ -128,7 +129,7 @@ def main(argv: list[str] | None = None) -> int:
     timeline = commands.add_parser("timeline", help="a video's frames, annotated and predicted segments")
     timeline.add_argument("video", help="its id")
     timeline.add_argument("--output", type=Path, default=Path("pics/timeline.png"), help="the picture")
-    timeline.add_argument("--min-score", type=float, default=0.2, help="leave weaker segments out")
+    timeline.add_argument("--min-score", type=float, default=SHOWN_SCORE, help="leave weaker segments out")
     arguments = parser.parse_args(argv)
 
     def run() -> None:

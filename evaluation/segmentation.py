@@ -8,10 +8,10 @@ Symbols: T frames of a video, N and M segments (runs of equal class).
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -21,6 +21,7 @@ import run_folder
 import segments
 from annotations import Annotations, Video
 from evaluation import matching, options, predictions
+from prediction.score_file import ScoreFile
 
 OVERLAPS = (0.1, 0.25, 0.5)
 RATE = 15.0  # frames a second at which predictions are compared, as Farha and Gall sample their videos
@@ -152,8 +153,8 @@ def frames_of_predictions(
         best_first = [entries[number] for number in matching.best_first([entry["score"] for entry in entries])]
         # the best is painted last
         shown = [entry for entry in best_first if entry["score"] >= min_score][::-1]
-        numbers = [classes.number(entry["label"], f"results.{video.id}") for entry in shown]
-        found[video.id] = times, segments.paint(times, [entry["segment"] for entry in shown], numbers)
+        numbers = np.array([classes.number(entry["label"], f"results.{video.id}") for entry in shown], int)
+        found[video.id] = times, segments.paint(times, np.array([entry["segment"] for entry in shown]), numbers)
     return found
 
 
@@ -163,20 +164,15 @@ def frames_of_scores(videos: Sequence[Video], path: Path, classes: Classes) -> F
     A frame's time is the middle of the interval that it stands for. Raises ValueError for another file, or classes
     that the annotations do not have.
     """
-    if not is_zipfile(path):
-        raise ValueError(f"{path}: expected the scores that predictions_json.py writes")
-    try:
-        with np.load(path) as file:
-            numbers = np.array([classes.number(name, f"{path}: classes") for name in file["classes"].tolist()])
-            found = {}
-            for video in videos:
-                if f"probabilities/{video.id}" in file.files:
-                    labels = numbers[np.argmax(file[f"probabilities/{video.id}"], axis=1)]
-                    boundaries = file[f"boundaries/{video.id}"]
-                    found[video.id] = (boundaries[1:] + boundaries[:-1]) / 2, labels
-            return found
-    except (KeyError, BadZipFile, OSError) as error:
-        raise ValueError(f"{path}: expected the scores that predictions_json.py writes: {error}") from None
+    found = {}
+    with contextlib.closing(ScoreFile(path)) as scores:
+        numbers = np.array([classes.number(name, f"{path}: classes") for name in scores.classes])
+        for video in videos:
+            frames = scores.frames(video.id)
+            if frames is not None:
+                times, probabilities = frames
+                found[video.id] = times, numbers[np.argmax(probabilities, axis=1)]
+    return found
 
 
 def evaluate_videos(

@@ -16,6 +16,10 @@ from prediction.proposals import EPSILON, Detections
 if TYPE_CHECKING:
     from config import PredictSettings
 
+# of all that a detector proposes, most is one action at several lengths: below this score a segment stays out of what
+# a person is shown where nothing else says which to show, not out of the JSON
+SHOWN_SCORE = 0.2
+
 
 def decode(
     probabilities: np.ndarray,
