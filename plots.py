@@ -70,13 +70,14 @@ def plot_timeline(settings: config.Config, video_id: str, output: Path, min_scor
     source = run_folder.predictions_file(settings.paths.model_dir, video.subset)
     results = utils.read_json(source)["results"].get(video_id, [])
     truth = [(segment.label, segment.start, segment.end, None) for segment in video.labelled_segments()]
-    found = _best([(item["label"], *item["segment"], item["score"]) for item in results if item["score"] >= min_score])
-    colours = {label: f"C{number}" for number, label in enumerate(sorted({lane[0] for lane in truth + found}))}
+    shown = [(item["label"], *item["segment"], item["score"]) for item in results if item["score"] >= min_score]
+    detections = _best(shown)
+    colours = {label: f"C{number}" for number, label in enumerate(sorted({lane[0] for lane in truth + detections}))}
     figure, (strip, lanes) = plt.subplots(2, 1, figsize=(12, 3.4), height_ratios=(1, 1.25), layout="constrained")
     strip.imshow(_film_strip(_video_file(settings, video)))
     strip.axis("off")
     strip.set_title(f"{video_id}  ·  {video.duration:.1f} s", loc="left", fontsize=10)
-    for row, segments in ((1, truth), (0, found)):
+    for row, segments in ((1, truth), (0, detections)):
         _draw_lane(lanes, row, segments, colours)
     lanes.set(xlim=(0, video.duration), ylim=(-0.5, 1.5), xlabel="seconds")
     lanes.set_yticks([1, 0], ["annotated", "predicted"])

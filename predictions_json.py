@@ -92,14 +92,14 @@ def predict(
     results = {}
     for video, (video_id, probabilities) in enumerate(zip(store.ids, scores, strict=True)):
         cuts = store.cuts[store.rows(video)]
-        found = decoding.decode(probabilities, store.boundaries(video), settings, cuts, model.segment_seconds)
+        detections = decoding.decode(probabilities, store.boundaries(video), settings, cuts, model.segment_seconds)
         results[video_id] = [
             {
                 "label": model.classes[label],
                 "score": round(float(score), 6),
                 "segment": [round(float(seconds), 3) for seconds in span],
             }
-            for span, label, score in zip(found.segments, found.classes, found.scores, strict=True)
+            for span, label, score in zip(detections.segments, detections.classes, detections.scores, strict=True)
         ]
     return results
 

@@ -72,9 +72,9 @@ def evaluate_segmentation(
 
 def _runs(labels: np.ndarray, background: Collection[int]) -> tuple[np.ndarray, np.ndarray]:
     """Spans [N, 2] in frames and classes [N] of the runs that are not background."""
-    first, past, classes = segments.label_runs(labels)
+    first, end, classes = segments.label_runs(labels)
     kept = ~np.isin(classes, list(background))
-    return np.stack([first, past], axis=1)[kept], classes[kept]
+    return np.stack([first, end], axis=1)[kept], classes[kept]
 
 
 def edit_score(predicted: Sequence[int] | np.ndarray, true: Sequence[int] | np.ndarray) -> float:
