@@ -57,6 +57,11 @@ def test_what_is_painted_last_is_on_top():
     assert segments.paint(times, [], []).tolist() == [0, 0, 0, 0]
 
 
+def test_a_video_ends_at_its_duration_or_with_its_last_frame():
+    assert segments.video_end(np.array([0.0, 1.0]), 1.5) == 1.5
+    assert segments.video_end(np.array([0.0, 1.0]), 0.8) == 1.0
+
+
 def test_labels_are_half_open():
     labels = segments.frame_labels([0.0, 1.0, 2.0, 3.0], [[1.0, 3.0]], [4])
     assert labels.tolist() == [0, 4, 4, 0]
