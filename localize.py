@@ -23,9 +23,10 @@ import utils
 from localization.inputs import Source, collect
 from localization.live import run_live
 from localization.offline import localize_all
-from localization.results import MIN_SCORE, TOP, Localization, Segment, heading, plural, table
+from localization.results import TOP, Localization, Segment, heading, plural, table
 from localization.trained import LoadedModel, load
 from localization.writers import write_csv, write_srt, write_vtt
+from prediction.decoding import SHOWN_SCORE
 from report_page.content import MOST_WITH_PICTURES, PageContent, VideoView
 from report_page.rendering import write_page
 from report_page.thumbnails import make_thumbnails
@@ -182,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
         "--output", type=Path, default=Path("localized"), metavar="FOLDER", help="for the results (default: localized)"
     )
     parser.add_argument(
-        "--min-score", type=float, default=MIN_SCORE, metavar="S", help=f"0 to 1 (default: {MIN_SCORE})"
+        "--min-score", type=float, default=SHOWN_SCORE, metavar="S", help=f"0 to 1 (default: {SHOWN_SCORE})"
     )
     parser.add_argument(
         "--top", type=int, default=TOP, metavar="N", help=f"lines of a video's table, best (default: {TOP})"

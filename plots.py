@@ -17,6 +17,7 @@ import run_folder
 import utils
 import video_input
 from annotations import Video
+from prediction.decoding import SHOWN_SCORE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,7 @@ def plot_training(folder: Path, output: Path) -> list[Path]:
     return files
 
 
-def plot_timeline(settings: config.Config, video_id: str, output: Path, min_score: float) -> Path:
+def plot_timeline(settings: config.Config, video_id: str, output: Path, min_score: float = SHOWN_SCORE) -> Path:
     """Draw a video's frames over its annotated and its predicted segments, from `min_score` on, into a PNG."""
     import matplotlib
 
@@ -69,13 +70,14 @@ def plot_timeline(settings: config.Config, video_id: str, output: Path, min_scor
     source = run_folder.predictions_file(settings.paths.model_dir, video.subset)
     results = utils.read_json(source)["results"].get(video_id, [])
     truth = [(segment.label, segment.start, segment.end, None) for segment in video.labelled_segments()]
-    found = _best([(item["label"], *item["segment"], item["score"]) for item in results if item["score"] >= min_score])
-    colours = {label: f"C{number}" for number, label in enumerate(sorted({lane[0] for lane in truth + found}))}
+    shown = [(item["label"], *item["segment"], item["score"]) for item in results if item["score"] >= min_score]
+    detections = _best(shown)
+    colours = {label: f"C{number}" for number, label in enumerate(sorted({lane[0] for lane in truth + detections}))}
     figure, (strip, lanes) = plt.subplots(2, 1, figsize=(12, 3.4), height_ratios=(1, 1.25), layout="constrained")
     strip.imshow(_film_strip(_video_file(settings, video)))
     strip.axis("off")
     strip.set_title(f"{video_id}  ·  {video.duration:.1f} s", loc="left", fontsize=10)
-    for row, segments in ((1, truth), (0, found)):
+    for row, segments in ((1, truth), (0, detections)):
         _draw_lane(lanes, row, segments, colours)
     lanes.set(xlim=(0, video.duration), ylim=(-0.5, 1.5), xlabel="seconds")
     lanes.set_yticks([1, 0], ["annotated", "predicted"])
@@ -128,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
     timeline = commands.add_parser("timeline", help="a video's frames, annotated and predicted segments")
     timeline.add_argument("video", help="its id")
     timeline.add_argument("--output", type=Path, default=Path("pics/timeline.png"), help="the picture")
-    timeline.add_argument("--min-score", type=float, default=0.2, help="leave weaker segments out")
+    timeline.add_argument("--min-score", type=float, default=SHOWN_SCORE, help="leave weaker segments out")
     arguments = parser.parse_args(argv)
 
     def run() -> None:

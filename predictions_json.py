@@ -5,10 +5,9 @@ Symbols: T sampled frames of a video, B windows a batch, K classes with backgrou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ import run_folder
 import utils
 from features import preparation
 from features.records import SPEC_FILE, check_spec, require_spec
-from prediction import decoding
+from prediction import decoding, score_file
 
 # windows float32 [B, T, D'] and mask bool [B, T] -> probabilities float32 [B, T, K]
 Classify = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -86,14 +85,14 @@ def predict(
     results = {}
     for video, (video_id, probabilities) in enumerate(zip(store.ids, scores, strict=True)):
         cuts = store.cuts[store.rows(video)]
-        found = decoding.decode(probabilities, store.boundaries(video), settings, cuts, model.segment_seconds)
+        detections = decoding.decode(probabilities, store.boundaries(video), settings, cuts, model.segment_seconds)
         results[video_id] = [
             {
                 "label": model.classes[label],
                 "score": round(float(score), 6),
                 "segment": [round(float(seconds), 3) for seconds in span],
             }
-            for span, label, score in zip(found.segments, found.classes, found.scores, strict=True)
+            for span, label, score in zip(detections.segments, detections.classes, detections.scores, strict=True)
         ]
     return results
 
@@ -110,7 +109,7 @@ def write_subset(settings: config.Config, version: str, store: data.FeatureStore
     write_predictions(path, version, results)
     scores_path = run_folder.scores_file(folder, chosen.subset)
     if chosen.save_scores:
-        write_scores(scores_path, store, scores, model.classes, chosen)
+        score_file.write_scores(scores_path, model.classes, _refined(store, scores, chosen))
     else:
         # those of an earlier run would belie the predictions
         scores_path.unlink(missing_ok=True)
@@ -118,24 +117,13 @@ def write_subset(settings: config.Config, version: str, store: data.FeatureStore
     return f"{count} segments in {videos} ({len(store.missing)} without features) -> {path}"
 
 
-def write_scores(
-    path: Path,
-    store: data.FeatureStore,
-    scores: list[np.ndarray],
-    classes: tuple[str, ...],
-    settings: config.PredictSettings,
-) -> None:
-    """Write the smoothed scores that segments were decoded from, as np.load reads them.
-
-    Keys: classes [K]; for each video probabilities/<id> float16 [T, K] and boundaries/<id> float64 [T + 1] seconds.
-    """
-    arrays: dict[str, Any] = {"classes": np.asarray(classes)}
+def _refined(
+    store: data.FeatureStore, scores: list[np.ndarray], settings: config.PredictSettings
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Of each video the id, the smoothed scores that its segments were decoded from, and its boundaries."""
     for video, (name, probabilities) in enumerate(zip(store.ids, scores, strict=True)):
         boundaries, cuts = store.boundaries(video), store.cuts[store.rows(video)]
-        refined = decoding.refine(probabilities, boundaries, settings, cuts)
-        arrays |= {f"probabilities/{name}": refined.astype(np.float16), f"boundaries/{name}": boundaries}
-    with utils.atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        yield name, decoding.refine(probabilities, boundaries, settings, cuts), boundaries
 
 
 def write_predictions(path: Path, version: str, results: dict[str, list[dict]]) -> None:

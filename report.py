@@ -76,13 +76,13 @@ def _video_files(folder: Path) -> dict[str, Path]:
 def _view(
     video: Video, results: list[dict], class_of: Mapping[str, str], files: dict[str, Path], labelled: bool
 ) -> VideoView:
-    found = [(class_of.get(r["label"], r["label"]), *map(float, (*r["segment"], r["score"]))) for r in results]
+    detections = [(class_of.get(r["label"], r["label"]), *map(float, (*r["segment"], r["score"]))) for r in results]
     return VideoView(
         id=video.id,
         duration=video.duration,
         file=files.get(video.id),
         truth=tuple((class_of[s.label], s.start, s.end) for s in video.segments) if labelled else None,
-        predictions=tuple(sorted(found, key=lambda prediction: -prediction[3])),
+        predictions=tuple(detections[number] for number in matching.best_first([one[3] for one in detections])),
         times=None,
         curves=None,
         thumbnails=(),
@@ -133,8 +133,8 @@ def _quality(view: VideoView) -> float:
     """The share of a video's annotated segments that as many of its best predictions find; 1 where there are none."""
     if not view.truth:
         return 1.0
-    found = matching.match_video(view.truth, view.predictions[: len(view.truth)]).own >= 0
-    return found.sum() / len(view.truth)
+    right = matching.match_video(view.truth, view.predictions[: len(view.truth)]).own >= 0
+    return right.sum() / len(view.truth)
 
 
 def _describe_model(folder: Path, annotated: Annotations) -> str:

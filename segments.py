@@ -34,8 +34,39 @@ def frame_boundaries(timestamps: np.ndarray, duration: float) -> np.ndarray:
     if not len(timestamps):
         return np.zeros(1)
     midpoints = (timestamps[1:] + timestamps[:-1]) / 2
-    end = max(float(duration), float(timestamps[-1]))
-    return np.round(np.concatenate([[0.0], midpoints, [end]]), DECIMALS)
+    return np.round(np.concatenate([[0.0], midpoints, [video_end(timestamps, duration)]]), DECIMALS)
+
+
+def video_end(timestamps: np.ndarray, duration: float) -> float:
+    """Where a video ends, in seconds: at its duration, but never before its last sampled frame (`timestamps` [T])."""
+    return max(float(duration), float(timestamps[-1]))
+
+
+def frame_centres(boundaries: np.ndarray) -> np.ndarray:
+    """The middles of the intervals that sampled frames stand for: [T + 1] of `frame_boundaries` -> [T] seconds."""
+    return (boundaries[1:] + boundaries[:-1]) / 2
+
+
+def rate_grid(duration: float, rate: float) -> np.ndarray:
+    """The times 0, 1 / rate, 2 / rate, … that lie before the end of a video of `duration` seconds; [T] seconds."""
+    import numpy as np
+
+    return np.arange(int(np.ceil(duration * rate))) / rate
+
+
+def grid_like(duration: float, frames: int, seconds: float) -> np.ndarray:
+    """The times of a video's frames, as dense as `frames` in `seconds`, from 0 on; their number is rounded. [T]"""
+    import numpy as np
+
+    # not by way of the rate: its rounding would move frames across the borders of segments
+    return np.arange(round(duration * frames / seconds)) * seconds / frames
+
+
+def rows_at_rate(count: int, rate: float) -> tuple[np.ndarray, float]:
+    """The centres [count] of rows that last 1 / rate seconds each, one after another from 0 on, and the last's end."""
+    import numpy as np
+
+    return (np.arange(count) + 0.5) / rate, count / rate
 
 
 def frame_labels(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -53,17 +84,25 @@ def frame_labels(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndarr
 
     timestamps = np.asarray(timestamps, np.float64)
     segments = np.asarray(segments, np.float64).reshape(-1, 2)
-    labels = np.full(len(timestamps), BACKGROUND, np.int32)
     # the shortest is painted last; of equally short ones the first in the file
     shortest_first = np.argsort(segments[:, 1] - segments[:, 0], kind="stable")
-    for n in shortest_first[::-1]:
-        first, past = np.searchsorted(timestamps, segments[n], side="left")
-        labels[first:past] = classes[n]
+    shortest_last = shortest_first[::-1]
+    return paint(timestamps, segments[shortest_last], np.asarray(classes)[shortest_last])
+
+
+def paint(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The class of each sampled frame: that of the last of the segments that it lies in; as in `frame_labels`."""
+    import numpy as np
+
+    labels = np.full(len(timestamps), BACKGROUND, np.int32)
+    inside = np.searchsorted(timestamps, np.asarray(segments, np.float64).reshape(-1, 2), side="left")  # [N, 2]
+    for (first, end), number in zip(inside, classes, strict=True):
+        labels[first:end] = number
     return labels
 
 
 def label_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Runs of equal labels: the index of each run's first frame, one past its last, and its label; [N] int each."""
+    """Runs of equal labels: first frame, end (one behind the last frame) and label of each; [N] int."""
     import numpy as np
 
     labels = np.asarray(labels)
@@ -71,25 +110,8 @@ def label_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), labels
     changes = np.flatnonzero(labels[1:] != labels[:-1]) + 1
     first = np.concatenate([[0], changes])
-    past = np.concatenate([changes, [len(labels)]])
-    return first, past, labels[first]
-
-
-def labels_to_segments(labels: np.ndarray, boundaries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Runs of equal class as segments; background gives none.
-
-    Args:
-      labels: [T] int.
-      boundaries: [T + 1] seconds, of `frame_boundaries`.
-
-    Returns:
-      segments [N, 2] seconds and classes [N] int, in the order of time.
-    """
-    import numpy as np
-
-    first, past, classes = label_runs(labels)
-    action = classes != BACKGROUND
-    return np.stack([boundaries[first], boundaries[past]], axis=1)[action], classes[action]
+    end = np.concatenate([changes, [len(labels)]])
+    return first, end, labels[first]
 
 
 def tiou(segments: np.ndarray, others: np.ndarray) -> np.ndarray:

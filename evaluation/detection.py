@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import segments
+from evaluation import matching
 
 MOST_PROPOSALS = 100  # a video on average, the end of the AR@AN curve
 POINTS = 100  # of that curve
@@ -65,12 +66,19 @@ def average_precision(
       classes: K names, each with at least one annotated segment.
       thresholds: [L] rising.
     """
-    hits = np.zeros((len(predicted.videos), len(thresholds)), bool)
-    for rows, truths in groups(predicted.keys(len(classes)), truth.keys(len(classes))):
-        if len(rows):
-            hits[rows] = _right(segments.tiou(predicted.spans[rows], truth.spans[truths]), thresholds)
+    hits = matches(truth, predicted, thresholds, len(classes)) >= 0
     positives = np.bincount(truth.classes, minlength=len(classes))
     return Detection(classes, thresholds, areas(predicted.classes, hits, positives))
+
+
+def matches(truth: Instances, predicted: Instances, thresholds: np.ndarray, num_classes: int) -> np.ndarray:
+    """[N, L] int: the segment that each prediction takes at each threshold, or -1; see `average_precision`."""
+    taken = np.full((len(predicted.videos), len(thresholds)), -1)
+    for rows, truths in groups(predicted.keys(num_classes), truth.keys(num_classes)):
+        if len(rows):
+            places = matching.match(segments.tiou(predicted.spans[rows], truth.spans[truths]), thresholds)
+            taken[rows] = np.append(truths, -1)[places]  # place -1, nothing taken, is the -1 at the end
+    return taken
 
 
 def groups(keys: np.ndarray, truth_keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -82,30 +90,11 @@ def groups(keys: np.ndarray, truth_keys: np.ndarray) -> Iterator[tuple[np.ndarra
     """
     order, truth_order = np.argsort(keys, kind="stable"), np.argsort(truth_keys, kind="stable")
     different, first = np.unique(truth_keys[truth_order], return_index=True)
-    past = np.append(first[1:], len(truth_keys))
-    begin = np.searchsorted(keys[order], different, side="left")
-    end = np.searchsorted(keys[order], different, side="right")
-    for group in zip(begin.tolist(), end.tolist(), first.tolist(), past.tolist(), strict=True):
+    end = np.append(first[1:], len(truth_keys))
+    first_row = np.searchsorted(keys[order], different, side="left")
+    end_row = np.searchsorted(keys[order], different, side="right")
+    for group in zip(first_row.tolist(), end_row.tolist(), first.tolist(), end.tolist(), strict=True):
         yield order[group[0] : group[1]], truth_order[group[2] : group[3]]
-
-
-def _right(overlap: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Which predictions are right: tIoU [N, M] of a video and class, best score first -> [N, L] bool."""
-    # bit l of a number stands for threshold l, so that all thresholds are matched in one pass; NaN sorts above all
-    reached = [[(1 << count) - 1 for count in row] for row in np.searchsorted(thresholds, overlap, "right").tolist()]
-    best_first = np.argsort(overlap, axis=1, kind="stable")[:, ::-1].tolist()
-    free = [(1 << len(thresholds)) - 1] * overlap.shape[1]
-    taken = []
-    for row, order in zip(reached, best_first, strict=True):
-        mine = 0
-        for truth in order:
-            take = row[truth] & free[truth] & ~mine
-            free[truth] ^= take
-            mine |= take
-        taken.append(mine)
-    size = (len(thresholds) + 7) // 8
-    packed = np.frombuffer(b"".join(mine.to_bytes(size, "little") for mine in taken), np.uint8).reshape(-1, size)
-    return np.unpackbits(packed, axis=1, count=len(thresholds), bitorder="little").astype(bool)
 
 
 def areas(classes: np.ndarray, hits: np.ndarray, positives: np.ndarray) -> np.ndarray:
@@ -119,16 +108,15 @@ def areas(classes: np.ndarray, hits: np.ndarray, positives: np.ndarray) -> np.nd
     Returns:
       [K, L] from 0 to 1.
     """
-    found = np.zeros((len(positives), hits.shape[1]))
+    result = np.zeros((len(positives), hits.shape[1]))
     order = np.argsort(classes, kind="stable")
     borders = np.searchsorted(classes[order], np.arange(len(positives) + 1))
-    for k, (first, past) in enumerate(zip(borders[:-1], borders[1:], strict=True)):
-        if first < past:
-            right = np.cumsum(hits[order[first:past]], axis=0)
-            precision = right / np.arange(1, past - first + 1)[:, None]
+    for k, (first, end) in enumerate(zip(borders[:-1], borders[1:], strict=True)):
+        if first < end:
+            recall, precision = matching.recall_and_precision(hits[order[first:end]], positives[k])
             highest_from_here = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-            found[k] = np.sum(np.diff(right / positives[k], axis=0, prepend=0) * highest_from_here, axis=0)
-    return found
+            result[k] = np.sum(np.diff(recall, axis=0, prepend=0) * highest_from_here, axis=0)
+    return result
 
 
 @dataclass(frozen=True)
@@ -185,8 +173,6 @@ def classification(truth: Instances, predicted: Instances, num_classes: int) -> 
     hits = np.isin(keys, true_keys)
     positives = np.bincount(true_keys % num_classes, minlength=num_classes)
     labelled = np.unique(truth.videos)
-    order = np.argsort(videos, kind="stable")
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order)) - np.searchsorted(videos[order], videos[order])
+    rank = matching.ranks(videos)
     top = {k: len(np.unique(videos[hits & (rank < k)])) / len(labelled) for k in (1, 3)}
     return Classification(float(areas(predicted.classes[best], hits[:, None], positives).mean()), top)

@@ -15,7 +15,7 @@ import annotations
 import config
 import segments
 from annotations import Annotations
-from evaluation import detection, options, predictions
+from evaluation import detection, matching, options, predictions
 
 KINDS = ("true positive", "double detection", "wrong label", "localization", "confusion", "background")
 LOWEST_TIOU = 0.1  # what overlaps no segment by this much is a background error
@@ -75,10 +75,10 @@ def analyse(
         raise ValueError(f"bins: expected one of {', '.join(BINS)}, received {bins!r}")
     truth, predicted, classes, ignored = _columns(annotated, results, subset, taxonomy_level)
     positives = np.bincount(truth.classes, minlength=len(classes))
-    tenth = _ranks(predicted.classes) // positives[predicted.classes]
+    tenth = matching.ranks(predicted.classes) // positives[predicted.classes]
     best = np.flatnonzero(tenth < GROUPS)
     chosen = detection.Instances(predicted.videos[best], predicted.classes[best], predicted.spans[best])
-    taken = _matches(truth, chosen, threshold, len(classes))
+    taken = detection.matches(truth, chosen, np.array([threshold]), len(classes))[:, 0]
     kinds = np.where(taken >= 0, 0, _error_kinds(truth, chosen, threshold))
     counts = np.zeros((GROUPS, len(KINDS)), np.int64)
     np.add.at(counts, (tenth[best], kinds), 1)
@@ -107,12 +107,12 @@ def precision_recall(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Class -> recall [n] and precision [n] after each of its predictions, best first; arguments as in `analyse`."""
     truth, predicted, classes, _ = _columns(annotated, results, subset, taxonomy_level)
-    right = _matches(truth, predicted, threshold, len(classes)) >= 0
-    curves = {}
-    for number, name in enumerate(classes):
-        hits = np.cumsum(right[predicted.classes == number])
-        curves[name] = hits / np.sum(truth.classes == number), hits / np.arange(1, len(hits) + 1)
-    return curves
+    right = detection.matches(truth, predicted, np.array([threshold]), len(classes))[:, 0] >= 0
+    positives = np.bincount(truth.classes, minlength=len(classes))
+    return {
+        name: matching.recall_and_precision(right[predicted.classes == number], positives[number])
+        for number, name in enumerate(classes)
+    }
 
 
 def _columns(
@@ -124,33 +124,9 @@ def _columns(
     return predictions.columns(truth, results, class_of, f"{annotated.source}: subset {subset}", ignore_unknown=True)
 
 
-def _ranks(groups: np.ndarray) -> np.ndarray:
-    """[N] int: how many before this one, best first, are of the same group."""
-    order = np.argsort(groups, kind="stable")
-    ranks = np.empty(len(groups), np.int64)
-    ranks[order] = np.arange(len(groups)) - np.searchsorted(groups[order], groups[order])
-    return ranks
-
-
 def _tiou(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     """[N, M]; 0 / 0, both without length, is infinite: above any threshold, as the official evaluation has it."""
     return np.nan_to_num(segments.tiou(predicted, true), nan=np.inf)
-
-
-def _matches(
-    truth: detection.Instances, predicted: detection.Instances, threshold: float, num_classes: int
-) -> np.ndarray:
-    """[N] int: the segment that each prediction takes, or -1, as `detection.average_precision` matches."""
-    taken = np.full(len(predicted.videos), -1)
-    for rows, truths in detection.groups(predicted.keys(num_classes), truth.keys(num_classes)):
-        overlap = _tiou(predicted.spans[rows], truth.spans[truths])
-        for row in np.flatnonzero((overlap >= threshold).any(axis=1)):
-            # the last of equally overlapping ones is taken first
-            best = overlap.shape[1] - 1 - np.argmax(overlap[row, ::-1])
-            if overlap[row, best] >= threshold:
-                taken[rows[row]] = truths[best]
-                overlap[:, best] = -1
-    return taken
 
 
 def _error_kinds(truth: detection.Instances, predicted: detection.Instances, threshold: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import utils
-from evaluation import detection
+from evaluation import detection, matching
 from segments import Segment
 
 # video id -> [{"label": …, "score": …, "segment": [start, end]}]
@@ -63,7 +63,7 @@ def columns(
     source: str,
     ignore_unknown: bool = False,
 ) -> tuple[detection.Instances, detection.Instances, tuple[str, ...], int]:
-    """Truth and predictions in columns, as `detection_metrics` takes them.
+    """Truth and predictions in columns, as `evaluation.detection` takes them.
 
     Args:
       ground_truth: video id -> its annotated segments; their labels are the classes.
@@ -99,10 +99,9 @@ def columns(
                 f"results.{video}[{number}].label: {label!r} is none of the {len(classes)} classes that "
                 "the ground truth has in this subset; --ignore-unknown-labels leaves such predictions out"
             )
-    best_first = np.argsort(-np.array(scores, np.float64), kind="stable")
 
     def instances(values: list, order: np.ndarray | slice) -> detection.Instances:
         table = np.array(values, np.float64).reshape(-1, 4)[order]
         return detection.Instances(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:])
 
-    return instances(truths, slice(None)), instances(rows, best_first), classes, ignored
+    return instances(truths, slice(None)), instances(rows, matching.best_first(scores)), classes, ignored

@@ -8,10 +8,10 @@ Symbols: T frames of a video, N and M segments (runs of equal class).
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -20,7 +20,8 @@ import config
 import run_folder
 import segments
 from annotations import Annotations, Video
-from evaluation import options, predictions
+from evaluation import matching, options, predictions
+from prediction.score_file import ScoreFile
 
 OVERLAPS = (0.1, 0.25, 0.5)
 RATE = 15.0  # frames a second at which predictions are compared, as Farha and Gall sample their videos
@@ -71,9 +72,9 @@ def evaluate_segmentation(
 
 def _runs(labels: np.ndarray, background: Collection[int]) -> tuple[np.ndarray, np.ndarray]:
     """Spans [N, 2] in frames and classes [N] of the runs that are not background."""
-    first, past, classes = segments.label_runs(labels)
+    first, end, classes = segments.label_runs(labels)
     kept = ~np.isin(classes, list(background))
-    return np.stack([first, past], axis=1)[kept], classes[kept]
+    return np.stack([first, end], axis=1)[kept], classes[kept]
 
 
 def edit_score(predicted: Sequence[int] | np.ndarray, true: Sequence[int] | np.ndarray) -> float:
@@ -147,14 +148,13 @@ def frames_of_predictions(
     for video in videos:
         if video.id not in results:
             continue
-        times = np.arange(int(np.ceil(video.duration * rate))) / rate
-        labels = np.full(len(times), segments.BACKGROUND)
-        # sorting is stable, and the best is painted last
-        best_first = sorted(results[video.id], key=lambda entry: -entry["score"])
-        for entry in reversed([entry for entry in best_first if entry["score"] >= min_score]):
-            first, past = np.searchsorted(times, entry["segment"], side="left")
-            labels[first:past] = classes.number(entry["label"], f"results.{video.id}")
-        found[video.id] = times, labels
+        times = segments.rate_grid(video.duration, rate)
+        entries = results[video.id]
+        best_first = [entries[number] for number in matching.best_first([entry["score"] for entry in entries])]
+        # the best is painted last
+        shown = [entry for entry in best_first if entry["score"] >= min_score][::-1]
+        numbers = np.array([classes.number(entry["label"], f"results.{video.id}") for entry in shown], int)
+        found[video.id] = times, segments.paint(times, np.array([entry["segment"] for entry in shown]), numbers)
     return found
 
 
@@ -164,20 +164,15 @@ def frames_of_scores(videos: Sequence[Video], path: Path, classes: Classes) -> F
     A frame's time is the middle of the interval that it stands for. Raises ValueError for another file, or classes
     that the annotations do not have.
     """
-    if not is_zipfile(path):
-        raise ValueError(f"{path}: expected the scores that predictions_json.py writes")
-    try:
-        with np.load(path) as file:
-            numbers = np.array([classes.number(name, f"{path}: classes") for name in file["classes"].tolist()])
-            found = {}
-            for video in videos:
-                if f"probabilities/{video.id}" in file.files:
-                    labels = numbers[np.argmax(file[f"probabilities/{video.id}"], axis=1)]
-                    boundaries = file[f"boundaries/{video.id}"]
-                    found[video.id] = (boundaries[1:] + boundaries[:-1]) / 2, labels
-            return found
-    except (KeyError, BadZipFile, OSError) as error:
-        raise ValueError(f"{path}: expected the scores that predictions_json.py writes: {error}") from None
+    found = {}
+    with contextlib.closing(ScoreFile(path)) as scores:
+        numbers = np.array([classes.number(name, f"{path}: classes") for name in scores.classes])
+        for video in videos:
+            frames = scores.frames(video.id)
+            if frames is not None:
+                times, probabilities = frames
+                found[video.id] = times, numbers[np.argmax(probabilities, axis=1)]
+    return found
 
 
 def evaluate_videos(
@@ -202,7 +197,7 @@ def evaluate_videos(
     seconds = sum(video.duration for video in videos if video.id in found)
     predicted, true = [], []
     for video in videos:
-        empty = np.arange(round(video.duration * frames / seconds)) * seconds / frames
+        empty = segments.grid_like(video.duration, frames, seconds)
         times, labels = found.get(video.id, (empty, np.full(len(empty), segments.BACKGROUND)))
         spans = np.array([(segment.start, segment.end) for segment in video.labelled_segments()])
         numbers = np.array([classes.index[segment.label] for segment in video.labelled_segments()], int)

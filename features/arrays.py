@@ -15,6 +15,7 @@ from tqdm import tqdm
 import annotations
 import command_line
 import config
+import segments
 import utils
 from features.records import VideoFeatures, create_spec, feature_file, write_features
 
@@ -99,7 +100,7 @@ def as_video(path: Path, rate: float | None, annotated: float) -> VideoFeatures:
     if timestamps is None and rate is None:
         raise ValueError(f"{path}: has no timestamps: give the rows a second with --rate")
     if timestamps is None:
-        timestamps, duration = (np.arange(len(features)) + 0.5) / rate, len(features) / rate
+        timestamps, duration = segments.rows_at_rate(len(features), rate)
         if abs(duration - annotated) > max(LENGTH_SHARE * annotated, LENGTH_ROWS / rate):
             raise ValueError(
                 f"{path}: its {len(features)} rows last {duration:.1f} seconds at {rate:g} a second, its annotation "
@@ -107,7 +108,8 @@ def as_video(path: Path, rate: float | None, annotated: float) -> VideoFeatures:
             )
         fps = rate
     else:
-        duration, fps = max(annotated, float(timestamps[-1])), 1 / float(np.median(np.diff(timestamps, prepend=0)))
+        duration = segments.video_end(timestamps, annotated)
+        fps = 1 / float(np.median(np.diff(timestamps, prepend=0)))
     return VideoFeatures(path.stem, features, timestamps, duration, fps)
 
 

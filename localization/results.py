@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-# of all that a detector proposes, most is one action at several lengths: below this score, and where a better one of
-# its class overlaps it, a segment stays out of what a person reads, not out of the JSON
-MIN_SCORE = 0.2
+from prediction.decoding import SHOWN_SCORE
+
 TOP = 20
 
 
@@ -58,12 +57,12 @@ class Localization(Sequence):
     def __repr__(self) -> str:
         return f"{heading(self)}\n{table(self.highlights(top=TOP))}"
 
-    def highlights(self, min_score: float = MIN_SCORE, top: int | None = None) -> list[Segment]:
+    def highlights(self, min_score: float = SHOWN_SCORE, top: int | None = None) -> list[Segment]:
         """The segments to read, in the order of time; see `highlights`."""
         return highlights(self.segments, min_score, top)
 
 
-def highlights(segments: Iterable[Segment], min_score: float = MIN_SCORE, top: int | None = None) -> list[Segment]:
+def highlights(segments: Iterable[Segment], min_score: float = SHOWN_SCORE, top: int | None = None) -> list[Segment]:
     """Those of `min_score` or more that no better one of their label overlaps, the best `top`, in the order of time."""
     chosen: list[Segment] = []
     for one in sorted(segments, key=lambda segment: -segment.score):

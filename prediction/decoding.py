@@ -16,6 +16,10 @@ from prediction.proposals import EPSILON, Detections
 if TYPE_CHECKING:
     from config import PredictSettings
 
+# of all that a detector proposes, most is one action at several lengths: below this score a segment stays out of what
+# a person is shown where nothing else says which to show, not out of the JSON
+SHOWN_SCORE = 0.2
+
 
 def decode(
     probabilities: np.ndarray,
@@ -38,26 +42,26 @@ def decode(
       At most `max_segments` detections, best first; of equal scores the earlier and the lower class comes first.
     """
     if settings.method == "runs":
-        found = proposals.runs(probabilities, boundaries)
+        detections = proposals.runs(probabilities, boundaries)
     else:
         scores = refine(probabilities, boundaries, settings, cuts)
         if settings.method == "shots":
-            found = proposals.rows_of_shots(scores, boundaries, cuts, settings.max_shots)
+            detections = proposals.rows_of_shots(scores, boundaries, cuts, settings.max_shots)
         elif settings.method == "peaks":
-            found = proposals.peaks(scores, boundaries, segment_seconds, settings)
+            detections = proposals.peaks(scores, boundaries, segment_seconds, settings)
         else:
-            found = proposals.stretches(scores, boundaries, settings)
-        found = _weigh_by_video(found, scores, settings)
+            detections = proposals.stretches(scores, boundaries, settings)
+        detections = _weigh_by_video(detections, scores, settings)
     shortest = np.full(probabilities.shape[1], settings.min_seconds)
     if segment_seconds is not None and settings.min_seconds_quantile:
         shortest = np.maximum(shortest, np.quantile(segment_seconds, settings.min_seconds_quantile, axis=1))
-    found = found.take(np.ptp(found.segments, axis=1) >= shortest[found.classes])
+    detections = detections.take(np.ptp(detections.segments, axis=1) >= shortest[detections.classes])
     # a fixed order makes every later sort by score a documented one
-    found = found.take(np.lexsort((found.classes, found.segments[:, 1], found.segments[:, 0])))
+    detections = detections.take(np.lexsort((detections.classes, detections.segments[:, 1], detections.segments[:, 0])))
     if settings.nms != "none":
-        found = suppress(found, settings.nms, settings.nms_tiou, settings.min_score)
-    found = found.take(np.argsort(-found.scores, kind="stable"))
-    return found.take(np.flatnonzero(found.scores >= settings.min_score)[: settings.max_segments])
+        detections = suppress(detections, settings.nms, settings.nms_tiou, settings.min_score)
+    detections = detections.take(np.argsort(-detections.scores, kind="stable"))
+    return detections.take(np.flatnonzero(detections.scores >= settings.min_score)[: settings.max_segments])
 
 
 def refine(
@@ -81,15 +85,15 @@ def smooth(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) ->
     """
     if seconds <= 0 or not len(probabilities):
         return probabilities
-    centres = (boundaries[1:] + boundaries[:-1]) / 2
+    centres = segments.frame_centres(boundaries)
     widths = np.diff(boundaries)
     smoothed = np.empty_like(probabilities)
     # 4 standard deviations hold all but 6e-5 of the weight
     first = np.searchsorted(centres, centres - 4 * seconds)
-    past = np.searchsorted(centres, centres + 4 * seconds, side="right")
-    for frame, (start, end) in enumerate(zip(first, past, strict=True)):
-        weights = np.exp(-0.5 * np.square((centres[start:end] - centres[frame]) / seconds)) * widths[start:end]
-        smoothed[frame] = weights @ probabilities[start:end] / max(weights.sum(), EPSILON)
+    end = np.searchsorted(centres, centres + 4 * seconds, side="right")
+    for frame, (a, b) in enumerate(zip(first, end, strict=True)):
+        weights = np.exp(-0.5 * np.square((centres[a:b] - centres[frame]) / seconds)) * widths[a:b]
+        smoothed[frame] = weights @ probabilities[a:b] / max(weights.sum(), EPSILON)
     return smoothed
 
 
@@ -97,29 +101,29 @@ def median(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) ->
     """The median of each class's scores [T, K] over the frames within `seconds`, scaled to rows that sum to 1."""
     if seconds <= 0 or not len(probabilities):
         return probabilities
-    centres = (boundaries[1:] + boundaries[:-1]) / 2
+    centres = segments.frame_centres(boundaries)
     first = np.searchsorted(centres, centres - seconds)
-    past = np.searchsorted(centres, centres + seconds, side="right")
-    middles = np.stack([np.median(probabilities[a:b], axis=0) for a, b in zip(first, past, strict=True)])
+    end = np.searchsorted(centres, centres + seconds, side="right")
+    middles = np.stack([np.median(probabilities[a:b], axis=0) for a, b in zip(first, end, strict=True)])
     return (middles / np.maximum(middles.sum(axis=1, keepdims=True), EPSILON)).astype(probabilities.dtype)
 
 
-def _weigh_by_video(found: Detections, scores: np.ndarray, settings: PredictSettings) -> Detections:
+def _weigh_by_video(detections: Detections, scores: np.ndarray, settings: PredictSettings) -> Detections:
     """Keep the `video_labels` best classes of the video and multiply their scores in (SSN, Zhao et al. 2017).
 
     A class's score for the video is the mean of its `video_pooling` highest frames; the best class's counts as 1.
     """
-    if not settings.video_labels or not len(found.scores):
-        return found
+    if not settings.video_labels or not len(detections.scores):
+        return detections
     frames = max(round(settings.video_pooling * len(scores)), 1)
     pooled = np.sort(scores[:, 1:], axis=0)[-frames:].mean(axis=0)  # [K - 1]
     kept = np.argsort(-pooled, kind="stable")[: settings.video_labels]
-    found = found.take(np.isin(found.classes, 1 + kept))
+    detections = detections.take(np.isin(detections.classes, 1 + kept))
     weights = pooled / max(pooled.max(), EPSILON)
-    return Detections(found.segments, found.classes, found.scores * weights[found.classes - 1])
+    return Detections(detections.segments, detections.classes, detections.scores * weights[detections.classes - 1])
 
 
-def suppress(found: Detections, kind: str, parameter: float, min_score: float) -> Detections:
+def suppress(detections: Detections, kind: str, parameter: float, min_score: float) -> Detections:
     """Non-maximum suppression within each class.
 
     `hard`: a segment that overlaps a better one by more than `parameter` (tIoU) goes. `soft`: its score is multiplied
@@ -127,9 +131,9 @@ def suppress(found: Detections, kind: str, parameter: float, min_score: float) -
     those below `min_score` go.
     """
     kept_segments, kept_classes, kept_scores = [np.zeros((0, 2))], [np.zeros(0, np.int64)], [np.zeros(0)]
-    for class_index in np.unique(found.classes):
-        spans = found.segments[found.classes == class_index]
-        scores = found.scores[found.classes == class_index].astype(np.float64)
+    for class_index in np.unique(detections.classes):
+        spans = detections.segments[detections.classes == class_index]
+        scores = detections.scores[detections.classes == class_index].astype(np.float64)
         overlaps = np.nan_to_num(segments.tiou(spans, spans))
         alive = scores >= min_score
         while alive.any():

@@ -37,25 +37,25 @@ class Detections:
 
 
 class Stretches(NamedTuple):
-    """N stretches of frames [first, past) of the rows of scores, and where they start and end in seconds; [N] each.
+    """N stretches of frames [first, end) of the rows of scores, and the seconds that they start and end at; [N] each.
 
     They come row by row, in the order of time.
     """
 
     row: np.ndarray
     first: np.ndarray
-    past: np.ndarray
-    start: np.ndarray
     end: np.ndarray
+    start_seconds: np.ndarray
+    end_seconds: np.ndarray
 
 
 def runs(probabilities: np.ndarray, boundaries: np.ndarray) -> Detections:
     """The original's way: runs of equal most likely class, scored by that class's mean probability."""
-    first, past, classes = segments.label_runs(np.argmax(probabilities, axis=1))
+    first, end, classes = segments.label_runs(np.argmax(probabilities, axis=1))
     action = classes != segments.BACKGROUND
-    first, past, classes = first[action], past[action], classes[action]
-    scores = np.asarray([probabilities[a:b, k].mean() for a, b, k in zip(first, past, classes, strict=True)])
-    return Detections(np.stack([boundaries[first], boundaries[past]], axis=1), classes, scores)
+    first, end, classes = first[action], end[action], classes[action]
+    scores = np.asarray([probabilities[a:b, k].mean() for a, b, k in zip(first, end, classes, strict=True)])
+    return Detections(np.stack([boundaries[first], boundaries[end]], axis=1), classes, scores)
 
 
 def shot_means(scores: np.ndarray, boundaries: np.ndarray, cuts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -78,16 +78,16 @@ def rows_of_shots(scores: np.ndarray, boundaries: np.ndarray, cuts: np.ndarray |
     if not len(scores):
         return Detections(np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0))
     borders, means = shot_means(scores, boundaries, cuts)
-    first, past = np.triu_indices(len(borders), 1)
-    near = past - first <= (max_shots or len(borders))
-    first, past = first[near], past[near]
+    first, end = np.triu_indices(len(borders), 1)
+    near = end - first <= (max_shots or len(borders))
+    first, end = first[near], end[near]
     inside = np.pad(np.cumsum(np.log(np.maximum(means, EPSILON)), axis=0), ((1, 0), (0, 0)))  # [S + 1, K]
-    ends = np.pad(1 - means, ((1, 1), (0, 0)), constant_values=1)  # [S + 2, K]
+    others = np.pad(1 - means, ((1, 1), (0, 0)), constant_values=1)  # [S + 2, K]
     spans, classes, values = [np.zeros((0, 2))], [np.zeros(0, np.int64)], [np.zeros(0)]
     for label in range(1, scores.shape[1]):
-        likely = np.exp(inside[past, label] - inside[first, label]) * ends[first, label] * ends[past + 1, label]
+        likely = np.exp(inside[end, label] - inside[first, label]) * others[first, label] * others[end + 1, label]
         rows = np.flatnonzero(likely >= LEAST_LIKELY)
-        span = np.stack([boundaries[borders[first[rows]]], boundaries[borders[past[rows]]]], axis=1)
+        span = np.stack([boundaries[borders[first[rows]]], boundaries[borders[end[rows]]]], axis=1)
         spans.append(span)
         classes.append(np.full(len(rows), label))
         values.append(_expected_share(span, likely[rows]))
@@ -119,9 +119,9 @@ def peaks(
     """
     scores = probabilities[:, 1:].T  # [K - 1, T]
     levels = [_above(scores, level, boundaries) for level in sorted(settings.thresholds)]
-    keys = [found.row * len(probabilities) + found.first for found in levels]  # rising
+    keys = [level.row * len(probabilities) + level.first for level in levels]  # rising
     parts = [(np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0))]
-    for number, (found, key) in enumerate(zip(levels, keys, strict=True), start=1):
+    for number, (highest, key) in enumerate(zip(levels, keys, strict=True), start=1):
         higher = keys[number] if number < len(keys) else np.zeros(0, np.int64)
         tops = np.setdiff1d(np.arange(len(key)), np.searchsorted(key, higher, side="right") - 1)
         step = max(PAIRS_AT_ONCE // number**4, 1)
@@ -129,11 +129,11 @@ def peaks(
             some = tops[begin : begin + step]
             # the stretches that hold a top: one of each level up to its own
             about = [np.searchsorted(lower, key[some], side="right") - 1 for lower in keys[:number]]
-            starts = np.stack([level.start[index] for level, index in zip(levels, about, strict=False)], axis=1)
-            ends = np.stack([level.end[index] for level, index in zip(levels, about, strict=False)], axis=1)
-            frames = zip(found.row[some], found.first[some], found.past[some], strict=True)
-            height = np.asarray([scores[row, first:past].max() for row, first, past in frames])
-            parts.append(_about_peaks(starts, ends, height, 1 + found.row[some], segment_seconds, settings))
+            starts = np.stack([level.start_seconds[index] for level, index in zip(levels, about, strict=False)], axis=1)
+            ends = np.stack([level.end_seconds[index] for level, index in zip(levels, about, strict=False)], axis=1)
+            frames = zip(highest.row[some], highest.first[some], highest.end[some], strict=True)
+            height = np.asarray([scores[row, first:end].max() for row, first, end in frames])
+            parts.append(_about_peaks(starts, ends, height, 1 + highest.row[some], segment_seconds, settings))
     return Detections(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
@@ -166,8 +166,8 @@ def _about_peaks(
         chosen.append((spans[each, best][kept], classes[kept], values[each, best][kept]))
         left &= np.nan_to_num(segments.tiou(spans[each, best][:, None], spans))[:, 0] <= DISTINCT
         left[each, best] = False
-    found, labels, scores = (np.concatenate(values) for values in zip(*chosen, strict=True))
-    return found, labels, scores
+    likeliest, labels, scores = (np.concatenate(values) for values in zip(*chosen, strict=True))
+    return likeliest, labels, scores
 
 
 def _usual_length(
@@ -196,19 +196,19 @@ def stretches(probabilities: np.ndarray, boundaries: np.ndarray, settings: Predi
     scores = probabilities[:, 1:].T  # [K - 1, T]
     spans, classes, values = [np.zeros((0, 2))], [np.zeros(0, np.int64)], [np.zeros(0)]
 
-    def add(row: np.ndarray, first: np.ndarray, past: np.ndarray, span: np.ndarray) -> None:
+    def add(row: np.ndarray, first: np.ndarray, end: np.ndarray, span: np.ndarray) -> None:
         spans.append(span)
         classes.append(row + 1)
-        values.append(_contrast(scores, row, first, past, settings))
+        values.append(_contrast(scores, row, first, end, settings))
 
     for level in settings.thresholds:
-        row, first, past, start, end = _above(scores, level, boundaries)
-        add(row, first, past, np.stack([start, end], axis=1))
+        row, first, end, starts, ends = _above(scores, level, boundaries)
+        add(row, first, end, np.stack([starts, ends], axis=1))
         if settings.gap_seconds:
-            apart = np.concatenate([[True], (row[1:] != row[:-1]) | (start[1:] - end[:-1] > settings.gap_seconds)])
+            apart = np.concatenate([[True], (row[1:] != row[:-1]) | (starts[1:] - ends[:-1] > settings.gap_seconds)])
             left, right = np.flatnonzero(apart[: len(row)]), np.flatnonzero(np.append(apart[1:], True)[: len(row)])
             left, right = left[left < right], right[left < right]
-            add(row[left], first[left], past[right], np.stack([start[left], end[right]], axis=1))
+            add(row[left], first[left], end[right], np.stack([starts[left], ends[right]], axis=1))
     return Detections(np.concatenate(spans), np.concatenate(classes), np.concatenate(values))
 
 
@@ -217,9 +217,9 @@ def _above(scores: np.ndarray, level: float, boundaries: np.ndarray) -> Stretche
     above = np.pad(scores >= level, ((0, 0), (1, 1)))
     change = np.diff(above.astype(np.int8), axis=1)  # [R, T + 1]
     row, first = np.nonzero(change == 1)
-    past = np.nonzero(change == -1)[1]  # the same rows in the same order: each stretch that begins also ends
-    start = _crossing(scores, row, first, level, boundaries)
-    return Stretches(row, first, past, start, _crossing(scores, row, past, level, boundaries))
+    end = np.nonzero(change == -1)[1]  # the same rows in the same order: each stretch that begins also ends
+    start_seconds, end_seconds = (_crossing(scores, row, frame, level, boundaries) for frame in (first, end))
+    return Stretches(row, first, end, start_seconds, end_seconds)
 
 
 def _crossing(
@@ -235,22 +235,22 @@ def _crossing(
     before, after = scores[row, left], scores[row, right]
     rise = np.where(np.abs(after - before) > EPSILON, after - before, 1.0)
     share = np.clip((level - before) / rise, 0, 1)
-    centres = (boundaries[1:] + boundaries[:-1]) / 2
+    centres = segments.frame_centres(boundaries)
     return np.where(inner, centres[left] + share * (centres[right] - centres[left]), boundaries[frame])
 
 
 def _contrast(
-    scores: np.ndarray, row: np.ndarray, first: np.ndarray, past: np.ndarray, settings: PredictSettings
+    scores: np.ndarray, row: np.ndarray, first: np.ndarray, end: np.ndarray, settings: PredictSettings
 ) -> np.ndarray:
-    """Mean score of frames [first, past) less `contrast` times the mean of their surroundings, at least 0; [N].
+    """Mean score of frames [first, end) less `contrast` times the mean of their surroundings, at least 0; [N].
 
     The surroundings reach `context` of the length on each side, and at least one frame.
     """
     total = np.pad(np.cumsum(scores, axis=1), ((0, 0), (1, 0)))  # [K - 1, T + 1]
-    length = past - first
+    length = end - first
     reach = np.maximum(np.round(length * settings.context).astype(np.int64), 1)
-    before, after = np.maximum(first - reach, 0), np.minimum(past + reach, scores.shape[1])
-    inside = total[row, past] - total[row, first]
+    before, after = np.maximum(first - reach, 0), np.minimum(end + reach, scores.shape[1])
+    inside = total[row, end] - total[row, first]
     around = total[row, after] - total[row, before] - inside
     outside = around / np.maximum((after - before) - length, 1)
     return np.clip(inside / length - settings.contrast * outside, 0, 1)

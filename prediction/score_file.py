@@ -1,20 +1,39 @@
-"""scores_<subset>.npz -> score curves of a video, thinned to what a screen can show.
+"""Class scores of sampled frames <-> scores_<subset>.npz; a video's curves, thinned to what a screen can show.
 
 Symbols: T sampled frames, K classes with background, P points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
-from segments import BACKGROUND_NAME
+import segments
+import utils
 
 MOST_POINTS = 400
 NOTICED = 0.2  # a class that reaches this score is drawn even where nothing names it
+
+
+def write_scores(path: Path, classes: Sequence[str], videos: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> None:
+    """Write scores as np.load reads them.
+
+    Keys: classes [K]; for each video probabilities/<id> float16 [T, K] and boundaries/<id> float64 [T + 1] seconds.
+
+    Args:
+      path: the file.
+      classes: [K] names, background first.
+      videos: for each its id, scores [T, K] and the boundaries of its frames [T + 1] seconds.
+    """
+    arrays: dict[str, Any] = {"classes": np.asarray(classes)}
+    for name, probabilities, boundaries in videos:
+        arrays |= {f"probabilities/{name}": probabilities.astype(np.float16), f"boundaries/{name}": boundaries}
+    with utils.atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def thin(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -33,14 +52,33 @@ class ScoreFile:
         self._path = path
         if not is_zipfile(path):
             raise ValueError(f"{path}: expected the scores that predictions_json.py writes")
-        self._file = np.load(path)
-        self._classes = self._read("classes").tolist()
+        try:
+            self._file = np.load(path)
+        except (ValueError, BadZipFile, OSError) as error:
+            raise self._other(error) from None
+        try:
+            self.classes: list[str] = self._read("classes").tolist()
+        except ValueError:
+            self.close()
+            raise
+
+    def _other(self, error: Exception) -> ValueError:
+        return ValueError(f"{self._path}: expected the scores that predictions_json.py writes: {error}")
 
     def _read(self, key: str) -> np.ndarray:
         try:
             return self._file[key]
         except (KeyError, ValueError, BadZipFile, OSError) as error:
-            raise ValueError(f"{self._path}: expected the scores that predictions_json.py writes: {error}") from None
+            raise self._other(error) from None
+
+    def frames(self, video: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """When a video's sampled frames are shown, the middles of their intervals [T] seconds, and their scores [T, K].
+
+        None where the file does not have the video.
+        """
+        if f"probabilities/{video}" not in self._file.files:
+            return None
+        return segments.frame_centres(self._read(f"boundaries/{video}")), self._read(f"probabilities/{video}")
 
     def curves(
         self, video: str, named: Collection[str], class_of: Mapping[str, str]
@@ -50,16 +88,16 @@ class ScoreFile:
         named: labels that are annotated or predicted in it; those that reach NOTICED come on top.
         class_of: the class of an annotated label.
         """
-        if f"probabilities/{video}" not in self._file.files:
+        frames = self.frames(video)
+        if frames is None:
             return None, None
-        probabilities = self._read(f"probabilities/{video}").astype(np.float64)
-        borders = self._read(f"boundaries/{video}")
-        times, values = thin((borders[1:] + borders[:-1]) / 2, probabilities)
+        probabilities = frames[1].astype(np.float64)
+        times, values = thin(frames[0], probabilities)
         peaks = probabilities.max(axis=0, initial=0)
         return times, {
             class_of.get(label, label): values[:, k]
-            for k, label in enumerate(self._classes)
-            if label != BACKGROUND_NAME and (peaks[k] > NOTICED or class_of.get(label, label) in named)
+            for k, label in enumerate(self.classes)
+            if label != segments.BACKGROUND_NAME and (peaks[k] > NOTICED or class_of.get(label, label) in named)
         }
 
     def close(self) -> None:

@@ -35,5 +35,6 @@ class PageContent:
     evaluation: dict | None  # of metrics.to_json
     errors: dict | None  # of errors.analyse
     training: list[dict] | None  # records of metrics.jsonl
-    threshold: float | None = None  # score from which segments are shown at first; None: where F1 is highest, or 0.2
+    # score from which segments are shown at first; None: where F1 is highest, without truth `decoding.SHOWN_SCORE`
+    threshold: float | None = None
     notes: tuple[str, ...] = ()  # what a reader must know of this page

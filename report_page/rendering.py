@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 import utils
 from evaluation import matching
+from prediction import decoding
 from report_page.content import PageContent, VideoView
 from report_page.verdict import verdict
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("page.js", "charts.js", "results.js", "timeline.js", "videos.js", "start.js")  # one scope, in this order
-SHOWN_WITHOUT_TRUTH = 0.2  # score from which on segments are shown where nothing says which are right
 # what JSON allows and HTML, or JavaScript before 2019, does not
 UNSAFE = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 
@@ -69,7 +69,7 @@ def page_data(content: PageContent, folder: Path) -> dict:
     threshold = content.threshold
     if threshold is None:
         total = positives.total()
-        threshold = matching.best_threshold(scores, right, total) if total else SHOWN_WITHOUT_TRUTH
+        threshold = matching.best_threshold(scores, right, total) if total else decoding.SHOWN_SCORE
     shown = scores >= threshold
     index = {label: number for number, label in enumerate(classes)}
     return {

@@ -185,7 +185,7 @@ def test_every_taken_segment_is_taken_once():
     truth = detection.Instances(np.zeros(2, int), np.zeros(2, int), spans)
     predicted = detection.Instances(np.zeros(3, int), np.zeros(3, int), np.tile([[0.0, 10.0]], (3, 1)))
     # of equally overlapping ones the last is taken first
-    assert errors._matches(truth, predicted, 0.5, 1).tolist() == [1, 0, -1]
+    assert detection.matches(truth, predicted, np.array([0.5]), 1)[:, 0].tolist() == [1, 0, -1]
 
 
 @pytest.mark.parametrize(

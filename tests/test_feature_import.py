@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from label_segments import labels_to_segments
 
 import annotations
 import data
@@ -152,6 +153,6 @@ def test_the_true_labels_of_salads_decode_to_their_own_segments(split):
         found = importing.as_video(SALADS / f"features/{video.id}.npy", 1.0, video.duration)
         labels = data.video_labels(video, found.timestamps, index)
         boundaries = segments.frame_boundaries(found.timestamps, found.duration)
-        spans, labels = segments.labels_to_segments(labels, boundaries)
+        spans, labels = labels_to_segments(labels, boundaries)
         decoded = [(*span, classes[label]) for span, label in zip(spans.tolist(), labels, strict=True)]
         assert decoded == [(segment.start, segment.end, segment.label) for segment in video.segments]

@@ -24,10 +24,31 @@ EVIL = "<script>alert(1)</script>\u2028&"
 
 def test_the_best_free_segment_is_taken_and_of_equal_ones_the_last():
     overlap = np.array([[0.6, 0.6], [0.9, 0.7], [0.8, 0.4], [0.49, 0.49]])
-    assert matching.match(overlap).tolist() == [1, 0, -1, -1]
-    assert matching.match(np.zeros((0, 2))).tolist() == []
-    assert matching.match(np.zeros((2, 0))).tolist() == [-1, -1]
-    assert matching.match(np.array([[0.5]])).tolist() == [0]
+    assert matching.match(overlap, (0.5,))[:, 0].tolist() == [1, 0, -1, -1]
+    assert matching.match(np.zeros((0, 2)), (0.5,))[:, 0].tolist() == []
+    assert matching.match(np.zeros((2, 0)), (0.5,))[:, 0].tolist() == [-1, -1]
+    assert matching.match(np.array([[0.5]]), (0.5,))[:, 0].tolist() == [0]
+
+
+def test_each_threshold_keeps_its_own_account():
+    # at 0.5 the second takes what is left, at 0.8 it finds nothing good enough, so that the third still finds its own
+    overlap = np.array([[0.9, 0.6], [0.85, 0.55], [0.1, 0.95]])
+    assert matching.match(overlap, (0.5, 0.8)).tolist() == [[0, 0], [1, -1], [-1, 1]]
+    # 0 / 0 is above all, a threshold of 1 included
+    assert matching.match(np.array([[1.0, np.nan], [1.0, np.nan]]), (0.5, 1.0)).tolist() == [[1, 1], [0, 0]]
+
+
+def test_many_thresholds_match_as_each_alone():
+    rng = np.random.default_rng(0)
+    levels = np.arange(20) / 20  # more than two bytes of bits
+    overlap = rng.integers(0, 21, (30, 12)) / 20
+    alone = [matching.match(overlap, (level,))[:, 0] for level in levels]
+    np.testing.assert_array_equal(matching.match(overlap, levels), np.stack(alone, axis=1))
+
+
+def test_ranks_and_order_keep_the_file_order_of_equal_ones():
+    assert matching.best_first([0.5, 0.9, 0.5, 1]).tolist() == [3, 1, 0, 2]
+    assert matching.ranks(np.array([2, 0, 2, 2, 0])).tolist() == [0, 0, 1, 2, 1]
 
 
 def test_a_wrong_label_takes_the_segment_from_confusion_only():
@@ -98,6 +119,17 @@ def test_curves_of_named_and_noticed_classes_thinned(score_file):
     assert times[0] == pytest.approx(0.1) and times[-1] == pytest.approx(99.85)  # means of 2 and of 3 frames
     assert curves["run"].max() == pytest.approx(0.25 / 2)
     assert file.curves("v2", set(), {}) == (None, None)
+    file.close()
+
+
+def test_written_scores_are_read_at_the_centres_of_their_frames(tmp_path):
+    probabilities = np.array([[0.75, 0.25], [0.5, 0.5]], np.float32)
+    scores.write_scores(tmp_path / "s.npz", ("background", "a"), [("v", probabilities, np.array([0.0, 1.0, 3.0]))])
+    file = scores.ScoreFile(tmp_path / "s.npz")
+    times, values = file.frames("v")
+    assert file.classes == ["background", "a"]
+    assert (times.tolist(), values.tolist(), values.dtype) == ([0.5, 2.0], probabilities.tolist(), np.float16)
+    assert file.frames("w") is None
     file.close()
 
 

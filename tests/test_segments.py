@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from label_segments import labels_to_segments
 
 import segments
 
@@ -24,6 +25,43 @@ def test_the_end_is_never_before_the_last_frame():
     assert segments.frame_boundaries([0.0, 1.0], 0.8)[-1] == 1.0
 
 
+def test_centres_are_the_middles_of_the_intervals():
+    assert segments.frame_centres(np.array([0.0, 0.5, 1.5, 2.0])).tolist() == [0.25, 1.0, 1.75]
+    assert segments.frame_centres(np.zeros(1)).tolist() == []
+
+
+def test_the_grid_of_a_rate_holds_the_times_before_the_end():
+    assert segments.rate_grid(2.0, 2.0).tolist() == [0.0, 0.5, 1.0, 1.5]  # 2.0 is the end, and not shown
+    assert segments.rate_grid(1.6, 2.0).tolist() == [0.0, 0.5, 1.0, 1.5]
+    assert segments.rate_grid(0.1, 2.0).tolist() == [0.0]
+    assert segments.rate_grid(0.0, 2.0).tolist() == []
+
+
+def test_a_grid_like_another_has_its_frames_a_second():
+    # 8 frames in 4 s are one each 0.5 s; 1.3 s have room for 2.6 of them, 1.2 s for 2.4
+    assert segments.grid_like(1.3, 8, 4.0).tolist() == [0.0, 0.5, 1.0]
+    assert segments.grid_like(1.2, 8, 4.0).tolist() == [0.0, 0.5]
+    assert segments.grid_like(0.0, 8, 4.0).tolist() == []
+
+
+def test_rows_of_a_rate_are_shown_at_their_centres():
+    centres, end = segments.rows_at_rate(3, 2.0)
+    assert (centres.tolist(), end) == ([0.25, 0.75, 1.25], 1.5)
+    assert segments.frame_boundaries(centres, end).tolist() == [0.0, 0.5, 1.0, 1.5]
+
+
+def test_what_is_painted_last_is_on_top():
+    times = np.arange(4.0)
+    assert segments.paint(times, [[0, 3], [1, 2]], [1, 2]).tolist() == [1, 2, 1, 0]
+    assert segments.paint(times, [[1, 2], [0, 3]], [2, 1]).tolist() == [1, 1, 1, 0]
+    assert segments.paint(times, [], []).tolist() == [0, 0, 0, 0]
+
+
+def test_a_video_ends_at_its_duration_or_with_its_last_frame():
+    assert segments.video_end(np.array([0.0, 1.0]), 1.5) == 1.5
+    assert segments.video_end(np.array([0.0, 1.0]), 0.8) == 1.0
+
+
 def test_labels_are_half_open():
     labels = segments.frame_labels([0.0, 1.0, 2.0, 3.0], [[1.0, 3.0]], [4])
     assert labels.tolist() == [0, 4, 4, 0]
@@ -43,14 +81,14 @@ def test_labels_without_segments_or_of_zero_length_are_background():
 
 
 def test_the_last_run_becomes_a_segment():
-    spans, classes = segments.labels_to_segments([0, 2, 2, 1], np.array([0.0, 0.5, 1.5, 2.5, 3.0]))
+    spans, classes = labels_to_segments([0, 2, 2, 1], np.array([0.0, 0.5, 1.5, 2.5, 3.0]))
     assert spans.tolist() == [[0.5, 2.5], [2.5, 3.0]]
     assert classes.tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("labels", [[], [0], [0, 0, 0]])
 def test_background_gives_no_segment(labels):
-    spans, classes = segments.labels_to_segments(labels, np.arange(len(labels) + 1.0))
+    spans, classes = labels_to_segments(labels, np.arange(len(labels) + 1.0))
     assert spans.shape == (0, 2) and classes.shape == (0,)
 
 
@@ -60,7 +98,7 @@ def test_labels_survive_the_way_to_seconds_and_back():
         times = np.cumsum(random.uniform(0.05, 0.5, frames)) - 0.05
         boundaries = segments.frame_boundaries(times, times[-1] + 0.2)
         labels = random.integers(0, 3, frames)
-        spans, classes = segments.labels_to_segments(labels, boundaries)
+        spans, classes = labels_to_segments(labels, boundaries)
         assert segments.frame_labels(times, spans, classes).tolist() == labels.tolist()
 
 

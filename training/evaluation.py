@@ -15,6 +15,7 @@ import data
 import metrics
 import model
 import predictions_json
+import segments
 from training.run_data import RunData
 from training.state import TrainingState
 from training.step import targets
@@ -127,9 +128,9 @@ def draw_timeline(
     shown_labels = list(dict.fromkeys(annotated + likeliest))[:MOST_CURVES]
     for number, label in enumerate(shown_labels):
         axes.stairs(probabilities[:, label], boundaries, color=f"C{number}", label=classes[label], linewidth=1.4)
-        shown = np.concatenate([[False], labels == label, [False]])
-        for start, end in boundaries[np.flatnonzero(np.diff(shown))].reshape(-1, 2):
-            axes.axvspan(start, end, color=f"C{number}", alpha=0.2, linewidth=0)
+        first, end, shaded = segments.label_runs(labels == label)
+        for a, b in zip(boundaries[first[shaded]], boundaries[end[shaded]], strict=True):
+            axes.axvspan(a, b, color=f"C{number}", alpha=0.2, linewidth=0)
     axes.set(xlim=(boundaries[0], boundaries[-1]), ylim=(0, 1), xlabel="seconds (shaded: annotated)", ylabel="score")
     if shown_labels:
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
