@@ -14,6 +14,7 @@ from pathlib import Path
 import command_line
 import config
 import utils
+import video_input
 from extraction.claims import Claims
 from extraction.lanes import Outcome, available_cores, extract, make_plan
 from extraction.runtime import open_extractor
@@ -26,7 +27,7 @@ def video_files(folder: Path, subset: str) -> list[Path]:
 
     Raises ValueError when there is none, or when two have one id.
     """
-    files = sorted(path for path in (folder / subset).glob("*") if not path.name.startswith("."))
+    files = video_input.find_videos(folder / subset, any_suffix=True)
     if not files:
         raise ValueError(
             f"{folder / subset}: expected video files (<id>.mp4, …), received none: put your videos of this "
