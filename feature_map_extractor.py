@@ -14,6 +14,7 @@ from pathlib import Path
 import command_line
 import config
 import utils
+import video_input
 from extraction.claims import Claims
 from extraction.lanes import Outcome, available_cores, extract, make_plan
 from extraction.runtime import open_extractor
@@ -26,7 +27,7 @@ def video_files(folder: Path, subset: str) -> list[Path]:
 
     Raises ValueError when there is none, or when two have one id.
     """
-    files = sorted(path for path in (folder / subset).glob("*") if not path.name.startswith("."))
+    files = video_input.find_videos(folder / subset, any_suffix=True)
     if not files:
         raise ValueError(
             f"{folder / subset}: expected video files (<id>.mp4, …), received none: put your videos of this "
@@ -47,12 +48,14 @@ def in_shard(video_id: str, shard: tuple[int, int]) -> bool:
     return int.from_bytes(hashlib.sha256(video_id.encode()).digest()[:8]) % shards == number - 1
 
 
-def missing_features(settings: config.Config, subsets: list[str], shard: tuple[int, int] = (1, 1)) -> dict[Path, Path]:
+def missing_features(
+    paths: config.PathSettings, subsets: list[str], shard: tuple[int, int] = (1, 1)
+) -> dict[Path, Path]:
     """The videos of a shard that have no features yet, the largest file first, with their feature files."""
-    folder, todo = settings.paths.feature_map_folder, {}
+    folder, todo = paths.feature_map_folder, {}
     utils.remove_temporary_files(folder)
     for subset in subsets:
-        videos = [path for path in video_files(settings.paths.videos_folder, subset) if in_shard(path.stem, shard)]
+        videos = [path for path in video_files(paths.videos_folder, subset) if in_shard(path.stem, shard)]
         utils.remove_temporary_files(folder / subset)
         targets = {video: feature_file(folder, subset, video.stem) for video in videos}
         todo |= {video: target for video, target in targets.items() if not target.exists()}
@@ -78,20 +81,21 @@ def run(
         scheduler: address of a Dask scheduler whose workers do it.
         local_cluster: so many worker processes on this machine do it.
     """
-    todo = missing_features(settings, subsets, shard)
+    folder, extractor, video = settings.paths.feature_map_folder, settings.extractor, settings.video
+    todo = missing_features(settings.paths, subsets, shard)
     if scheduler or local_cluster:
         from extraction import cluster
 
         with cluster.connect(scheduler, local_cluster) as client:
-            outcome = cluster.extract(client, todo, settings)
+            outcome = cluster.extract(client, todo, folder, extractor, video)
         for subset in subsets:  # what lost workers left
-            utils.remove_temporary_files(settings.paths.feature_map_folder / subset)
+            utils.remove_temporary_files(folder / subset)
     else:
-        plan = make_plan(len(todo), available_cores(), settings.extractor.workers)
-        embed = open_extractor(settings, plan.callers)
-        with contextlib.closing(Claims(settings.paths.feature_map_folder)) as claims:
-            outcome = extract(list(todo), settings, embed, todo.__getitem__, plan, claims.take)
-    return _report(outcome, settings.paths.feature_map_folder)
+        plan = make_plan(len(todo), available_cores(), extractor.workers)
+        embed = open_extractor(folder, extractor, video, plan.callers)
+        with contextlib.closing(Claims(folder)) as claims:
+            outcome = extract(todo, extractor, video, embed, plan, claims.take)
+    return _report(outcome, folder)
 
 
 def _report(outcome: Outcome, folder: Path) -> int:

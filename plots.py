@@ -107,7 +107,7 @@ def _draw_lane(axes: Axes, row: int, segments: list[tuple], colours: dict[str, s
 
 def _video_file(settings: config.Config, video: Video) -> Path:
     folder = settings.paths.videos_folder / video.subset
-    files = [path for path in folder.glob("*") if path.stem == video.id]
+    files = [path for path in video_input.find_videos(folder, any_suffix=True) if path.stem == video.id]
     if not files:
         raise ValueError(f"{folder}: holds no file of the video {video.id!r}")
     return files[0]

@@ -19,6 +19,7 @@ import config
 import metrics
 import run_folder
 import utils
+import video_input
 from annotations import Annotations, Video
 from evaluation import errors, matching, predictions
 from prediction.score_file import ScoreFile
@@ -70,7 +71,7 @@ def load_content(settings: config.Config) -> PageContent:
 
 def _video_files(folder: Path) -> dict[str, Path]:
     """Video id -> its file."""
-    return {path.stem: path for path in sorted(folder.glob("*")) if path.is_file() and not path.name.startswith(".")}
+    return {path.stem: path for path in video_input.find_videos(folder, any_suffix=True) if path.is_file()}
 
 
 def _view(

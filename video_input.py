@@ -1,6 +1,7 @@
 """One video file -> its sampled frames (every `skip_frames`-th, RGB, resized) with the times at which they are shown.
 
-OpenCV decodes and resizes; the container's header is read with PyAV, which names what is wrong with a file.
+And a folder -> its video files. OpenCV decodes and resizes; the container's header is read with PyAV, which names what
+is wrong with a file.
 """
 
 from __future__ import annotations
@@ -9,10 +10,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
+# how the names of video files end, in any case of letters
+VIDEO_SUFFIXES = (
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob",
+    ".webm", ".wmv",
+)  # fmt: skip
 # of the seconds that the header declares, what may be missing at the end before a file counts as cut: containers round
 # up, sound may outlast the picture, and an encoder may drop the last frames
 CUT_SECONDS = 0.5
@@ -29,6 +36,21 @@ class VideoHeader:
     duration: float  # seconds
     width: int  # pixels, before rotation
     height: int
+
+
+def find_videos(folder: Path, any_suffix: bool = False) -> list[Path]:
+    """What `folder` holds under the name of a video, in the order of the names; nothing when it is no folder.
+
+    Hidden names, which temporary files have, are passed over. What a name stands for (a folder, a broken link) is for
+    the caller to find out, who may want to name it.
+
+    Args:
+        any_suffix: for a folder in which nothing but videos belongs: all names, not only those with a suffix of
+            `VIDEO_SUFFIXES`.
+    """
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in paths if not path.name.startswith(".")
+            and (any_suffix or path.suffix.lower() in VIDEO_SUFFIXES)]  # fmt: skip
 
 
 def read_header(path: Path) -> VideoHeader:

@@ -17,11 +17,10 @@ import segments
 import utils
 from segments import Segment
 from utils import LOGGER
+from video_input import VIDEO_SUFFIXES, find_videos, read_header
 
 REQUIRED = ("video", "start", "end", "label")
 OPTIONAL = ("subset", "duration", "url")
-# what tables name instead of an id
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".ts")
 VALIDATION_SHARE = 0.2
 
 
@@ -74,7 +73,7 @@ def _read(table: Path) -> dict[str, _Draft]:
     for line, row in _rows(table):
         try:
             name = row["video"]
-            if name.lower().endswith(VIDEO_SUFFIXES):
+            if name.lower().endswith(VIDEO_SUFFIXES):  # of a file, where an id would do
                 name = name.removesuffix(Path(name).suffix)
             draft = drafts.setdefault(utils.require_safe_name(name, "video"), _Draft(line))
             if row["start"] or row["end"] or row["label"]:
@@ -145,13 +144,10 @@ def _check_header(table: Path, names: list[str]) -> None:
 
 def _ask_files(drafts: dict[str, _Draft], folder: Path, table: Path) -> None:
     """Let the video files say what the table does not: the duration and, by their folder, the subset."""
-    from video_input import read_header
-
     if not folder.is_dir():
         raise ValueError(f"--videos {folder}: no such folder")
     places = (*(folder / subset for subset in config.SUBSETS), folder)
-    files = {path.stem: path for place in reversed(places) if place.is_dir() for path in sorted(place.iterdir())
-             if path.suffix.lower() in VIDEO_SUFFIXES}  # fmt: skip
+    files = {path.stem: path for place in reversed(places) for path in find_videos(place)}
     missing = [name for name in drafts if name not in files]
     if missing:
         LOGGER.warning("%s: %d of %d videos of %s are not there, such as %s", folder, len(missing), len(drafts), table,

@@ -81,13 +81,14 @@ def plain(videos: list[Path], settings: config.Config) -> Callable[[], int]:
 def ours(videos: list[Path], settings: config.Config) -> Callable[[], int]:
     """feature_map_extractor.py from its first video on."""
     plan = make_plan(len(videos), available_cores(), settings.extractor.workers)
-    embed, _ = make_embed(settings, callers=plan.callers)
+    embed, _ = make_embed(settings.extractor, settings.video, callers=plan.callers)
     embed(np.zeros((1, *settings.video.resize, 3), np.uint8))
     folder = Path(tempfile.mkdtemp(dir=videos[0].parent))
+    todo = {video: feature_file(folder, "training", video.stem) for video in videos}
 
     def call() -> int:
         shutil.rmtree(folder)
-        outcome = extract(videos, settings, embed, lambda video: feature_file(folder, "training", video.stem), plan)
+        outcome = extract(todo, settings.extractor, settings.video, embed, plan)
         if outcome.failures:
             raise ValueError("; ".join(outcome.failures))
         return outcome.frames
@@ -133,7 +134,7 @@ def decode_only(videos: list[Path], settings: config.Config) -> Callable[[], int
 def cnn_only(videos: list[Path], settings: config.Config) -> Callable[[], int]:
     """The same network as ours on all cores, on frames that are there already."""
     cores, size = available_cores(), settings.extractor.batch_size
-    embed, _ = make_embed(settings, callers=cores)
+    embed, _ = make_embed(settings.extractor, settings.video, callers=cores)
     frames = np.random.default_rng(0).integers(0, 256, (size, *settings.video.resize, 3), dtype=np.uint8)
     embed(frames)
     calls = 4 if "inception" in settings.extractor.backbone else 32

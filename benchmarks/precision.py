@@ -43,7 +43,7 @@ def _features(backbone: str, weights: str, runtime: str, precision: str, frames:
         f"extractor.backbone={backbone}", f"extractor.weights={weights}", "video.resize=[224, 224]",
         f"extractor.runtime={runtime}", f"extractor.precision={precision}",
     ])  # fmt: skip
-    embed, _ = make_embed(settings)
+    embed, _ = make_embed(settings.extractor, settings.video)
     return embed(frames).astype(np.float64)
 
 

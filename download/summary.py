@@ -11,8 +11,8 @@ from annotations import Video
 from config import SUBSETS
 from download.manifest import HAVE, Manifest
 from utils import write_json, write_text
+from video_input import find_videos
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".ts", ".mpg", ".wmv", ".ogv")
 DONE, NOT_TRIED = "done", "not_tried"
 
 
@@ -29,8 +29,8 @@ class Folder:
         self.sizes: dict[str, int] = {}
         self._by_id: dict[tuple[str, str], Path] = {}
         for subset in subsets:
-            for path in sorted((root / subset).glob("*")):
-                if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file():
+            for path in find_videos(root / subset):
+                if path.is_file():
                     self.sizes[f"{subset}/{path.name}"] = path.stat().st_size
                     self._by_id.setdefault((subset, path.stem), path)
 

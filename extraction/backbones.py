@@ -9,16 +9,12 @@ import textwrap
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from extraction import efficientnet_lite
 from utils import LOGGER, atomic_path
-
-if TYPE_CHECKING:
-    pass
 
 INCEPTION_FILE = "inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
 INCEPTION_MD5 = "d19885ff4a710c122648d3b5c3b684e4"

@@ -7,6 +7,7 @@ machine, or share a folder.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,18 +51,28 @@ def connect(scheduler: str | None, local_cluster: int | None) -> Iterator[Client
         yield client
 
 
-def extract(client: Client, todo: dict[Path, Path], settings: config.Config) -> Outcome:
-    """Write the feature file of each video in `todo`; one that cannot be read becomes a line in the outcome."""
+def extract(
+    client: Client,
+    todo: dict[Path, Path],
+    folder: Path,
+    extractor: config.ExtractorSettings,
+    video: config.VideoSettings,
+) -> Outcome:
+    """Write the feature file of each video in `todo`; one that cannot be read becomes a line in the outcome.
+
+    `folder` is that of the features, with their `extractor.json`.
+    """
     from distributed import KilledWorker, as_completed
 
-    text, run = settings.model_dump_json(), _task()
+    sections = {"extractor": extractor.model_dump(mode="json"), "video": video.model_dump(mode="json")}
+    text, run = json.dumps(sections | {"folder": str(folder)}), _task()
     resources = {GPU: 1} if any(GPU in worker["resources"] for worker in _workers(client)) else None
     options = {"resources": resources, "pure": False}
     # settings or weights that cannot be end the run here, not once a video
     client.submit(run, "open_network", text, **options).result()
     tasks = {
-        client.submit(run, "extract_video", text, str(video), str(target), retries=RETRIES, **options): video
-        for video, target in todo.items()
+        client.submit(run, "extract_video", text, str(path), str(target), retries=RETRIES, **options): path
+        for path, target in todo.items()
     }
     outcome = Outcome()
     with make_progress(len(todo)) as progress:

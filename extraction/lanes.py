@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -25,9 +24,6 @@ from tqdm import tqdm
 import config
 from extraction.collector import Collector, Embed, End, Frame, Writer, decode
 from features.records import FeatureWriter
-
-if TYPE_CHECKING:
-    pass
 
 GPU = "GPU"  # the resource that `dask worker --resources GPU=1` offers
 
@@ -98,6 +94,15 @@ def make_plan(videos: int, cores: int, workers: int | str = "auto") -> Plan:
     return Plan(lanes, decoder_threads, cores - lanes * decoder_threads)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames of a video are taken, at which (height, width), and how many of them the CNN sees at once."""
+
+    skip_frames: int
+    resize: tuple[int, int]
+    batch_size: int
+
+
 class _Line:
     """Batches that wait for the CNN; every thread may take the next."""
 
@@ -155,11 +160,11 @@ class _Lanes:
         for path in videos:
             self._waiting.put(path)
 
-    def work(self, collector: Collector, settings: config.VideoSettings, decoder_threads: int) -> None:
+    def work(self, collector: Collector, sampling: Sampling, decoder_threads: int) -> None:
         """Be a lane until no video is left, then help with the CNN until the line is closed."""
         try:
             frames = 0
-            for item in decode(self._rest(), settings.skip_frames, settings.resize, decoder_threads):
+            for item in decode(self._rest(), sampling.skip_frames, sampling.resize, decoder_threads):
                 for end in collector.take(item):
                     self.events.put(end)
                 frames += isinstance(item, Frame)
@@ -192,7 +197,7 @@ class _Lanes:
 
 def embed_videos(
     videos: list[Path],
-    settings: config.Config,
+    sampling: Sampling,
     embed: Embed,
     open_writer: Callable[[Path], Writer],
     plan: Plan,
@@ -202,7 +207,7 @@ def embed_videos(
 
     Args:
         videos: taken in this order.
-        settings: of which the batch size, skip_frames and resize count.
+        sampling: what is decoded of a video and how it is batched.
         embed: is called by `plan.callers` threads at once.
         open_writer: gives what takes the features of a video; its methods are called by one thread at a time.
         plan: of `make_plan`. With one lane the ends come in the order of `videos`.
@@ -218,8 +223,8 @@ def embed_videos(
     lanes = _Lanes(videos, line, take)
     threads = [threading.Thread(target=line.serve, name="cnn", daemon=True) for _ in range(plan.helpers)]
     for _ in range(plan.lanes):
-        batch = np.zeros((settings.extractor.batch_size, *settings.video.resize, 3), np.uint8)
-        arguments = Collector(line.begin, batch, open_writer, AHEAD), settings.video, plan.decoder_threads
+        batch = np.zeros((sampling.batch_size, *sampling.resize, 3), np.uint8)
+        arguments = Collector(line.begin, batch, open_writer, AHEAD), sampling, plan.decoder_threads
         threads.append(threading.Thread(target=lanes.work, args=arguments, name="lane", daemon=True))
     for thread in threads:
         thread.start()
@@ -241,29 +246,30 @@ def embed_videos(
 
 
 def extract(
-    videos: list[Path],
-    settings: config.Config,
+    todo: dict[Path, Path],
+    extractor: config.ExtractorSettings,
+    video: config.VideoSettings,
     embed: Embed,
-    target: Callable[[Path], Path],
     plan: Plan | None = None,
     claim: Callable[[Path], bool] = lambda path: True,
 ) -> Outcome:
-    """Write the feature file `target(video)` of each video; one that cannot be read becomes a line in the outcome.
+    """Write the feature file of each video in `todo`; one that cannot be read becomes a line in the outcome.
 
     A file that is there when its video's turn comes, or that cannot be claimed, is another process's and only counted.
     """
-    plan = plan or make_plan(len(videos), available_cores(), settings.extractor.workers)
+    plan = plan or make_plan(len(todo), available_cores(), extractor.workers)
+    sampling = Sampling(video.skip_frames, video.resize, extractor.batch_size)
     outcome = Outcome()
 
-    def open_writer(video: Path) -> FeatureWriter:
-        return FeatureWriter(target(video), settings.extractor.dtype)
+    def open_writer(path: Path) -> FeatureWriter:
+        return FeatureWriter(todo[path], extractor.dtype)
 
-    def take(video: Path) -> bool:
-        return claim(target(video)) and not target(video).exists()
+    def take(path: Path) -> bool:
+        return claim(todo[path]) and not todo[path].exists()
 
     with (
-        make_progress(len(videos)) as progress,
-        contextlib.closing(embed_videos(videos, settings, embed, open_writer, plan, take)) as events,
+        make_progress(len(todo)) as progress,
+        contextlib.closing(embed_videos(list(todo), sampling, embed, open_writer, plan, take)) as events,
     ):
         for event in events:
             if not isinstance(event, End):

@@ -62,11 +62,19 @@ def default_cache() -> Path:
     return Path(base).expanduser() / "temporal-action-localization" / "openvino"
 
 
-def load(settings: config.Config, precision: str, frames_a_call: int, callers: int, threads: int) -> tuple[Embed, dict]:
+def load(
+    settings: config.ExtractorSettings,
+    resize: tuple[int, int],
+    precision: str,
+    frames_a_call: int,
+    callers: int,
+    threads: int,
+) -> tuple[Embed, dict]:
     """The network as a function that `callers` threads may call at once, and what `extractor.json` says of it.
 
     Args:
-        settings: of which the backbone, weights, seed, pooling, frame size and cache folder count.
+        settings: of which the backbone, weights, seed, pooling and cache folder count.
+        resize: (height, width) of the frames in pixels.
         precision: float32 or bfloat16; the features are float32 in any case.
         frames_a_call: the number of frames that the function takes, always.
         callers: networks that run at once, with `threads` threads each.
@@ -75,9 +83,8 @@ def load(settings: config.Config, precision: str, frames_a_call: int, callers: i
     Raises:
         ValueError: see `build_feature_extractor`.
     """
-    chosen = settings.extractor
-    network, about = converted(chosen, settings.video.resize)
-    network.reshape([frames_a_call, *settings.video.resize, 3])
+    network, about = converted(settings, resize)
+    network.reshape([frames_a_call, *resize, 3])
     compiled = core().compile_model(network, "CPU", {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         "NUM_STREAMS": callers,
@@ -105,28 +112,28 @@ def load(settings: config.Config, precision: str, frames_a_call: int, callers: i
     return embed, about
 
 
-def converted(chosen: config.ExtractorSettings, resize: tuple[int, int]) -> tuple[openvino.Model, dict]:
+def converted(settings: config.ExtractorSettings, resize: tuple[int, int]) -> tuple[openvino.Model, dict]:
     """The network from the cache, or from Keras when it is not there or damaged, and what is known of its weights."""
     from extraction import backbones, efficientnet_lite
 
-    file = backbones.weights_file(chosen.backbone, chosen.weights)
+    file = backbones.weights_file(settings.backbone, settings.weights)
     key = {
-        "backbone": chosen.backbone,
+        "backbone": settings.backbone,
         "weights": None if file is None else utils.sha256_of(file),
-        "seed": chosen.seed if file is None else None,
-        "pooling": chosen.feature_pooling,
+        "seed": settings.seed if file is None else None,
+        "pooling": settings.feature_pooling,
         "resize": list(resize),
         "code": [utils.sha256_of(Path(module.__file__)) for module in (backbones, efficientnet_lite)],
         "versions": {name: importlib.metadata.version(name) for name in ("openvino", "keras", "tensorflow")},
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    folder = (chosen.cache_folder or default_cache()) / f"{chosen.backbone}-{name}"
+    folder = (settings.cache_folder or default_cache()) / f"{settings.backbone}-{name}"
     found = _read(folder, key)
     if found:
         if file is None:
-            backbones.warn_of_random_weights(chosen.backbone, chosen.seed)
+            backbones.warn_of_random_weights(settings.backbone, settings.seed)
         return found
-    network, about = _convert(chosen, resize)
+    network, about = _convert(settings, resize)
     try:
         _write(folder, network, about | {"key": key})
         return _read(folder, key) or (network, about)
@@ -135,13 +142,13 @@ def converted(chosen: config.ExtractorSettings, resize: tuple[int, int]) -> tupl
         return network, about
 
 
-def _convert(chosen: config.ExtractorSettings, resize: tuple[int, int]) -> tuple[openvino.Model, dict]:
+def _convert(settings: config.ExtractorSettings, resize: tuple[int, int]) -> tuple[openvino.Model, dict]:
     import tensorflow as tf
 
     from extraction import backbones
 
     extractor = backbones.build_feature_extractor(
-        chosen.backbone, chosen.weights, resize, chosen.feature_pooling, seed=chosen.seed
+        settings.backbone, settings.weights, resize, settings.feature_pooling, seed=settings.seed
     )
     signature = [tf.TensorSpec((None, *resize, 3), tf.uint8)]
     function = tf.function(lambda frames: extractor.model(frames, training=False), input_signature=signature)

@@ -9,6 +9,7 @@ import contextlib
 import importlib.metadata
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -85,42 +86,47 @@ def resolve(runtime: str, precision: str, device: Device, recorded: dict | None 
     return runtime, precision
 
 
-def make_embed(settings: config.Config, recorded: dict | None = None, callers: int | None = None) -> tuple[Embed, dict]:
+def make_embed(
+    extractor: config.ExtractorSettings,
+    video: config.VideoSettings,
+    recorded: dict | None = None,
+    callers: int | None = None,
+) -> tuple[Embed, dict]:
     """The CNN as a function of frames [n, H, W, 3] uint8 -> features [n, D] or [n, h, w, C] float32, and its spec.
 
     Inside, the network sees batches of one padded shape only, so that nothing but its pixels decides a frame's
     features, to the last bit.
 
     Args:
-        settings: see config.yml.
+        extractor: see config.yml.
+        video: of which the frame size decides what the network sees.
         recorded: the `extractor.json` that the features must agree with, if there is one.
         callers: threads that will call the function at once, a core for each; None: one, with all cores.
 
     Raises:
         ValueError: the weights are missing or do not fit, or this machine cannot do what is asked for.
     """
-    chosen, video = settings.extractor, settings.video
     device = find_device()
-    runtime, precision = resolve(chosen.runtime, chosen.precision, device, recorded)
+    runtime, precision = resolve(extractor.runtime, extractor.precision, device, recorded)
     threads = available_cores() if callers is None else 1
     on_gpu = device.gpu and runtime == "tensorflow"
-    frames_a_call = chosen.batch_size if on_gpu else min(chosen.batch_size, CPU_FRAMES)
+    frames_a_call = extractor.batch_size if on_gpu else min(extractor.batch_size, CPU_FRAMES)
     if runtime == "openvino":
         from extraction import openvino_network
 
-        call, about = openvino_network.load(settings, precision, frames_a_call, callers or 1, threads)
+        call, about = openvino_network.load(extractor, video.resize, precision, frames_a_call, callers or 1, threads)
     else:
-        call, about = _tensorflow(settings, precision, frames_a_call, threads, device.gpu)
-    if chosen.feature_maps_size not in (None, tuple(about["feature_shape"])):
+        call, about = _tensorflow(extractor, video.resize, precision, frames_a_call, threads, device.gpu)
+    if extractor.feature_maps_size not in (None, tuple(about["feature_shape"])):
         raise ValueError(
-            f"extractor.feature_maps_size: expected {about['feature_shape']}, which {chosen.backbone} gives at "
-            f"{video.resize[0]} x {video.resize[1]} pixels, received {list(chosen.feature_maps_size)}"
+            f"extractor.feature_maps_size: expected {about['feature_shape']}, which {extractor.backbone} gives at "
+            f"{video.resize[0]} x {video.resize[1]} pixels, received {list(extractor.feature_maps_size)}"
         )
     used = ("tensorflow", "keras", *(["openvino"] if runtime == "openvino" else []))
-    return in_calls(call, frames_a_call), chosen_spec(chosen, video) | about | {
+    return in_calls(call, frames_a_call), chosen_spec(extractor, video) | about | {
         "runtime": runtime,
         "precision": precision,
-        "dtype": chosen.dtype,
+        "dtype": extractor.dtype,
         "versions": {name: importlib.metadata.version(name) for name in used},
     }  # fmt: skip
 
@@ -138,36 +144,41 @@ def in_calls(call: Embed, frames_a_call: int) -> Embed:
     return embed
 
 
-def open_extractor(settings: config.Config, callers: int) -> Embed:
-    """The CNN for the feature folder: as its `extractor.json` says, which is created if there is none yet.
+def open_extractor(
+    folder: Path, extractor: config.ExtractorSettings, video: config.VideoSettings, callers: int
+) -> Embed:
+    """The CNN for a feature folder: as its `extractor.json` says, which is created if there is none yet.
 
     Raises ValueError where the settings or this machine do not agree with what stands there.
     """
-    folder = settings.paths.feature_map_folder
     recorded = read_spec(folder) if (folder / SPEC_FILE).is_file() else None
     if recorded:  # before the network is built, which takes seconds
-        wanted = chosen_spec(settings.extractor, settings.video)
+        wanted = chosen_spec(extractor, video)
         check_spec(recorded, wanted, folder / SPEC_FILE, "these features", (*SPEC_KEYS, *MADE_WITH))
-    embed, spec = make_embed(settings, recorded, callers)
+    embed, spec = make_embed(extractor, video, recorded, callers)
     try:
         create_spec(folder, spec)
     except ValueError:
         if recorded:
             raise
         # another machine was faster, and may have chosen otherwise: keep to its choice
-        return open_extractor(settings, callers)
+        return open_extractor(folder, extractor, video, callers)
     return embed
 
 
 def _tensorflow(
-    settings: config.Config, precision: str, frames_a_call: int, threads: int, gpu: bool
+    settings: config.ExtractorSettings,
+    resize: tuple[int, int],
+    precision: str,
+    frames_a_call: int,
+    threads: int,
+    gpu: bool,
 ) -> tuple[Embed, dict]:
     import keras
     import tensorflow as tf
 
     from extraction.backbones import build_feature_extractor
 
-    chosen, resize = settings.extractor, settings.video.resize
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
     except RuntimeError as error:  # something computed already, as in a notebook; it changes the speed only
@@ -176,7 +187,7 @@ def _tensorflow(
     keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
     try:
         extractor = build_feature_extractor(
-            chosen.backbone, chosen.weights, resize, chosen.feature_pooling, seed=chosen.seed
+            settings.backbone, settings.weights, resize, settings.feature_pooling, seed=settings.seed
         )
     finally:
         keras.config.set_dtype_policy(before)

@@ -15,12 +15,12 @@ from distributed import get_worker
 import command_line
 import config
 from extraction.collector import Embed, End
-from extraction.lanes import GPU, embed_videos, make_plan
+from extraction.lanes import GPU, Sampling, embed_videos, make_plan
 from extraction.runtime import open_extractor
 from features.records import FeatureWriter
 
 # one a worker process, whose threads share it
-_networks: dict[str, tuple[config.Config, Embed]] = {}
+_networks: dict[str, tuple[Sampling, str, Embed]] = {}
 _building = threading.Lock()
 
 
@@ -33,13 +33,13 @@ def extract_video(settings: str, video: str, target: str) -> tuple[int, str]:
     """Write one video's features. Returns the number of frames and, if the video cannot be used, the reason."""
     if Path(target).exists():  # written by a worker that was lost before it could say so
         return 0, ""
-    chosen, embed = _open(settings)
+    sampling, dtype, embed = _open(settings)
     worker = get_worker().state
     # tasks share a worker's threads; one that has a GPU to itself has all of them
     plan = make_plan(1, worker.nthreads if GPU in worker.total_resources else 1)
     frames, failure = 0, ""
     with contextlib.closing(
-        embed_videos([Path(video)], chosen, embed, lambda _: FeatureWriter(Path(target), chosen.extractor.dtype), plan)
+        embed_videos([Path(video)], sampling, embed, lambda _: FeatureWriter(Path(target), dtype), plan)
     ) as events:
         for event in events:
             if isinstance(event, End):
@@ -49,10 +49,15 @@ def extract_video(settings: str, video: str, target: str) -> tuple[int, str]:
     return frames, failure
 
 
-def _open(settings: str) -> tuple[config.Config, Embed]:
+def _open(settings: str) -> tuple[Sampling, str, Embed]:
+    """How videos are sampled, the type of their features, and the network."""
     with _building:
         if settings not in _networks:
             command_line.set_up_logging("warning")
-            chosen = config.Config.model_validate(json.loads(settings))
-            _networks[settings] = chosen, open_extractor(chosen, get_worker().state.nthreads)
+            given = json.loads(settings)
+            extractor = config.ExtractorSettings.model_validate(given["extractor"])
+            video = config.VideoSettings.model_validate(given["video"])
+            embed = open_extractor(Path(given["folder"]), extractor, video, get_worker().state.nthreads)
+            sampling = Sampling(video.skip_frames, video.resize, extractor.batch_size)
+            _networks[settings] = sampling, extractor.dtype, embed
         return _networks[settings]

@@ -13,13 +13,8 @@ from urllib.parse import unquote, urlsplit
 from tqdm import tqdm
 
 import utils
-from video_input import read_header
+from video_input import VIDEO_SUFFIXES, find_videos, read_header
 
-# in a folder; a file that is named by itself may have any
-SUFFIXES = (
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob",
-    ".webm", ".wmv",
-)  # fmt: skip
 STALL_SECONDS = 30  # without a byte, after which a connection counts as broken
 CHUNK = 1 << 18  # bytes
 # an id becomes a file name, with a suffix and the letters of a temporary name: 255 bytes are the limit
@@ -68,11 +63,10 @@ def _local(path: Path) -> list[Path]:
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder")
     if not path.is_dir():
-        return [path]
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()
-                   and not file.name.startswith("."))  # fmt: skip
+        return [path]  # which may end as it will
+    found = [file for file in find_videos(path) if file.is_file()]
     if not found:
-        raise ValueError(f"{path}: holds no videos (files that end in {', '.join(SUFFIXES)})")
+        raise ValueError(f"{path}: holds no videos (files that end in {', '.join(VIDEO_SUFFIXES)})")
     return found
 
 

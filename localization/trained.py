@@ -38,7 +38,7 @@ def load(run: Run, batch_size: int | None = None) -> LoadedModel:
     if batch_size is not None:
         extractor = settings.extractor.model_copy(update={"batch_size": batch_size})
         settings = settings.model_copy(update={"extractor": extractor})
-    embed, spec = make_embed(settings)
+    embed, spec = make_embed(settings.extractor, settings.video)
     trained = predictions_json.load_trained(run.folder)
     wanted = trained.feature_spec
     differing = [key for key in SPEC_KEYS if key in wanted and spec.get(key) != wanted[key]]

@@ -15,7 +15,7 @@ import config
 from extraction import lanes
 from extraction.claims import Claims
 from extraction.collector import End, Frame, decode
-from extraction.lanes import Plan
+from extraction.lanes import Plan, Sampling
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,8 +62,12 @@ class Memory:
         return Writer()
 
 
-def settings(batch_size=3):
-    return config.load(None, [f"extractor.batch_size={batch_size}", "video.resize=[32, 32]", "video.skip_frames=2"])
+def settings():
+    return config.load(None, ["extractor.batch_size=3", "video.resize=[32, 32]", "video.skip_frames=2"])
+
+
+def sampling(batch_size=3):
+    return Sampling(2, (32, 32), batch_size)
 
 
 def mean_colour(frames):
@@ -100,7 +104,7 @@ def test_any_plan_gives_the_same_rows_in_order(videos, expected, plan, batch_siz
         busy.pop()
         return mean_colour(frames)
 
-    events = list(lanes.embed_videos(videos, settings(batch_size), embed, memory.open, plan))
+    events = list(lanes.embed_videos(videos, sampling(batch_size), embed, memory.open, plan))
     assert memory.rows == expected
     assert sum(event for event in events if not isinstance(event, End)) == sum(map(len, expected.values()))
     ended = [event.video for event in events if isinstance(event, End)]
@@ -117,7 +121,7 @@ def no_threads():
 
 
 def test_no_video_is_no_event():
-    assert list(lanes.embed_videos([], settings(), mean_colour, Memory().open, Plan(2, 1, 0))) == []
+    assert list(lanes.embed_videos([], sampling(), mean_colour, Memory().open, Plan(2, 1, 0))) == []
 
 
 @pytest.mark.parametrize("plan", [Plan(1, 1, 0), Plan(1, 1, 1), Plan(3, 1, 0)])
@@ -131,7 +135,7 @@ def test_an_error_of_the_network_ends_all_threads_and_discards(videos, plan):
         return mean_colour(frames)
 
     with pytest.raises(KeyError, match="bug"):
-        list(lanes.embed_videos(videos, settings(), embed, memory.open, plan))
+        list(lanes.embed_videos(videos, sampling(), embed, memory.open, plan))
     assert no_threads()
     # a video that was begun is either whole or given up
     assert set(memory.rows) == set(memory.ended) | set(memory.discarded)
@@ -139,7 +143,7 @@ def test_an_error_of_the_network_ends_all_threads_and_discards(videos, plan):
 
 def test_an_iteration_that_is_given_up_ends_all_threads(videos):
     memory = Memory()
-    events = lanes.embed_videos(videos, settings(), mean_colour, memory.open, Plan(2, 1, 1))
+    events = lanes.embed_videos(videos, sampling(), mean_colour, memory.open, Plan(2, 1, 1))
     next(events)
     events.close()
     assert no_threads()
@@ -158,7 +162,7 @@ def test_a_full_disk_is_an_error_of_the_run(videos):
         raise OSError("no space left on device")
 
     with pytest.raises(OSError, match="no space"):
-        list(lanes.embed_videos(videos, settings(), mean_colour, open_writer, Plan(2, 1, 0)))
+        list(lanes.embed_videos(videos, sampling(), mean_colour, open_writer, Plan(2, 1, 0)))
     assert no_threads()
 
 
@@ -166,7 +170,7 @@ def test_videos_that_are_not_taken_are_left_to_another_process(videos, expected)
     memory = Memory()
     free = {videos[2], videos[4]}.isdisjoint
     events = list(
-        lanes.embed_videos(videos, settings(), mean_colour, memory.open, Plan(1, 1, 0), lambda video: free([video]))
+        lanes.embed_videos(videos, sampling(), mean_colour, memory.open, Plan(1, 1, 0), lambda video: free([video]))
     )
     assert [event.video for event in events if isinstance(event, End) and event.elsewhere] == [videos[2], videos[4]]
     assert memory.rows == {name: rows for name, rows in expected.items() if name not in ("2", "4")}
@@ -206,12 +210,11 @@ def test_links_to_one_video_are_all_done(videos, tmp_path):
     for number, link in enumerate(links):
         (link.hardlink_to if number % 2 else link.symlink_to)(videos[0])
 
-    def feature_file(video):
-        return tmp_path / "features" / f"{video.stem}.tfrecord"
-
+    todo = {link: tmp_path / "features" / f"{link.stem}.tfrecord" for link in links}
+    chosen = settings()
     for written, elsewhere in ((4, 0), (0, 4)):  # the second time all is there
         with contextlib.closing(Claims(tmp_path / "features")) as claims:
-            outcome = lanes.extract(links, settings(), mean_colour, feature_file, Plan(2, 1, 0), claims.take)
+            outcome = lanes.extract(todo, chosen.extractor, chosen.video, mean_colour, Plan(2, 1, 0), claims.take)
         assert (outcome.written, outcome.elsewhere, outcome.failures) == (written, elsewhere, [])
     assert len(list(tmp_path.glob("features/link*.tfrecord"))) == 4
 

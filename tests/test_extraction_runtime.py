@@ -70,18 +70,23 @@ def test_what_a_machine_cannot_do_is_refused(wanted, device, recorded, message):
 def stand_in(monkeypatch, resolved):
     """Replace the network by none, made with what `resolved` says."""
 
-    def make_embed(settings, recorded, callers):
+    def make_embed(extractor, video, recorded, callers):
         made = dict(zip(("runtime", "precision"), resolved(recorded), strict=True))
-        return lambda batch: batch, records.chosen_spec(settings.extractor, settings.video) | made
+        return lambda batch: batch, records.chosen_spec(extractor, video) | made
 
     monkeypatch.setattr(runtime, "make_embed", make_embed)
 
 
+def open_extractor(folder, *assignments):
+    chosen = settings(folder, *assignments)
+    return runtime.open_extractor(chosen.paths.feature_map_folder, chosen.extractor, chosen.video, 1)
+
+
 def test_the_first_decides_and_a_later_run_keeps_to_it(tmp_path, monkeypatch):
     stand_in(monkeypatch, lambda recorded: runtime.resolve("auto", "auto", NEW_CPU, recorded))
-    runtime.open_extractor(settings(tmp_path), 1)
+    open_extractor(tmp_path)
     stand_in(monkeypatch, lambda recorded: runtime.resolve("auto", "auto", GPU, recorded))
-    runtime.open_extractor(settings(tmp_path), 1)
+    open_extractor(tmp_path)
     spec = records.read_spec(tmp_path / "features")
     assert (spec["runtime"], spec["precision"]) == ("openvino", "bfloat16")
 
@@ -97,16 +102,16 @@ def test_who_loses_the_race_for_the_spec_keeps_to_the_winners(tmp_path, monkeypa
         return runtime.resolve("auto", "auto", GPU if recorded else NEW_CPU, recorded)
 
     stand_in(monkeypatch, resolved)
-    runtime.open_extractor(settings(tmp_path), 1)
+    open_extractor(tmp_path)
     assert len(calls) == 2 and calls[1]["precision"] == "float16"
 
 
 def test_settings_other_than_the_spec_are_refused_before_a_network_is_built(tmp_path, monkeypatch):
     stand_in(monkeypatch, lambda recorded: ("openvino", "float32"))
-    runtime.open_extractor(settings(tmp_path), 1)
+    open_extractor(tmp_path)
     monkeypatch.setattr(runtime, "make_embed", None)
     with pytest.raises(ValueError, match="precision: 'float32' there, 'bfloat16' for"):
-        runtime.open_extractor(settings(tmp_path, "extractor.precision=bfloat16"), 1)
+        open_extractor(tmp_path, "extractor.precision=bfloat16")
 
 
 def test_consumers_accept_auto_and_refuse_another_explicit_choice(tmp_path):
@@ -149,7 +154,7 @@ def embeds(folder):
     for name, precision in RUNTIMES:
         if native or (name, precision) != ("openvino", "bfloat16"):
             chosen = settings(folder, f"extractor.runtime={name}", f"extractor.precision={precision}")
-            made[name, precision] = runtime.make_embed(chosen)[0]
+            made[name, precision] = runtime.make_embed(chosen.extractor, chosen.video)[0]
     return made
 
 
@@ -160,7 +165,7 @@ def test_a_network_from_the_cache_gives_the_same_bits_on_any_number_of_threads(f
         return
     monkeypatch.setattr(openvino_network, "_convert", None)  # the cache must do
     chosen = settings(folder, "extractor.runtime=openvino", f"extractor.precision={precision}")
-    embed, _ = runtime.make_embed(chosen, callers=3)
+    embed, _ = runtime.make_embed(chosen.extractor, chosen.video, callers=3)
     with ThreadPoolExecutor(3) as pool:
         results = list(pool.map(embed, [frames(20)] * 6))
     assert all(np.array_equal(features, embeds["openvino", precision](frames(20))) for features in results)
@@ -231,7 +236,7 @@ def conversions(monkeypatch):
 
 def openvino_features(folder, *assignments):
     chosen = settings(folder, "extractor.runtime=openvino", "extractor.precision=float32", *assignments)
-    embed, spec = runtime.make_embed(chosen)
+    embed, spec = runtime.make_embed(chosen.extractor, chosen.video)
     assert spec["feature_shape"] == [3]
     return embed(frames(3))
 

@@ -27,7 +27,8 @@ def settings(folder, *assignments):
 
 def extract(folder, videos, *assignments):
     chosen = settings(folder, *assignments)
-    return extractor.extract(videos, chosen, mean_colour, lambda video: folder / "features" / f"{video.stem}.tfrecord")
+    todo = {video: folder / "features" / f"{video.stem}.tfrecord" for video in videos}
+    return extractor.extract(todo, chosen.extractor, chosen.video, mean_colour)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
@@ -60,7 +61,8 @@ def test_a_bad_video_is_a_line_and_the_rest_is_done(tmp_path):
 
 def test_a_bug_in_the_network_leaves_no_file_and_no_thread(tmp_path):
     videos = [make_video(tmp_path / f"{name}.mp4", frames=60) for name in "ab"]
-    calls = []
+    todo = {video: tmp_path / "features" / f"{video.stem}.tfrecord" for video in videos}
+    chosen, calls = settings(tmp_path, "extractor.batch_size=4"), []
 
     def fail_soon(frames):
         calls.append(1)
@@ -69,8 +71,7 @@ def test_a_bug_in_the_network_leaves_no_file_and_no_thread(tmp_path):
         return mean_colour(frames)
 
     with pytest.raises(KeyError):
-        extractor.extract(videos, settings(tmp_path, "extractor.batch_size=4"), fail_soon,
-                          lambda video: tmp_path / "features" / f"{video.stem}.tfrecord")  # fmt: skip
+        extractor.extract(todo, chosen.extractor, chosen.video, fail_soon)
     assert not list(tmp_path.glob("features/*"))  # which a bug may come before
     assert not {"lane", "cnn"} & {thread.name for thread in threading.enumerate()}
 
@@ -78,7 +79,7 @@ def test_a_bug_in_the_network_leaves_no_file_and_no_thread(tmp_path):
 def run(folder, monkeypatch, *subsets, assignments=(), shard=(1, 1)):
     chosen = settings(folder, *assignments)
     spec = records.chosen_spec(chosen.extractor, chosen.video) | {"runtime": "openvino", "precision": "float32"}
-    monkeypatch.setattr(extraction.runtime, "make_embed", lambda settings, recorded, callers: (mean_colour, spec))
+    monkeypatch.setattr(extraction.runtime, "make_embed", lambda *given: (mean_colour, spec))
     return extractor.run(chosen, list(subsets), shard)
 
 
@@ -159,4 +160,4 @@ def test_the_map_size_is_checked_before_the_first_video(tmp_path):
                       "extractor.feature_pooling=none", "extractor.feature_maps_size=[5, 5, 1536]",
                       "video.resize=[64, 64]")  # fmt: skip
     with pytest.raises(ValueError, match=r"expected \[2, 2, 1280\].* received \[5, 5, 1536\]"):
-        make_embed(chosen)
+        make_embed(chosen.extractor, chosen.video)

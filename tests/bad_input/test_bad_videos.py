@@ -23,7 +23,7 @@ def good(tmp_path_factory):
 
 def extract(folder, monkeypatch, capsys):
     """Run the stage with a network that gives the mean brightness; its status, what it printed, the features by id."""
-    monkeypatch.setattr(feature_map_extractor, "open_extractor", lambda settings, callers: brightness)
+    monkeypatch.setattr(feature_map_extractor, "open_extractor", lambda *given: brightness)
     before = digests(folder / "videos")
     arguments = [f"paths.data_dir={folder}", "paths.videos_folder=videos", "paths.feature_map_folder=features",
                  "video.resize=[32, 32]", "video.skip_frames=6", "extractor.batch_size=2"]  # fmt: skip
