@@ -110,8 +110,6 @@ def _download(tasks: list[Task], config: Config, manifest: Manifest, meter: Mete
         with Display(len(tasks), meter) as display:
             Crew(root, _pace(settings, expect_gone), manifest, meter, display).work(tasks, fetchers)
     finally:
-        if (root / _PARTIAL).is_symlink():
-            raise ValueError(f"{root / _PARTIAL}: expected a folder of ours, received a link: remove it")
         shutil.rmtree(root / _PARTIAL, ignore_errors=True)
 
 

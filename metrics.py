@@ -242,16 +242,16 @@ def parse_thresholds(text: str) -> tuple[float, ...]:
 
 def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     """Evaluate what the command line names, else what the settings do; write the JSON and print the table."""
-    subset, path = settings.predict.subset, options.predictions_file(settings, arguments)
+    subset, path = settings.predict.subset, options.predictions_file(settings.paths, settings.predict.subset, arguments)
     results = load_predictions(path)
-    annotated = annotations.load(options.ground_truth_file(settings, arguments))
+    annotated = annotations.load(options.ground_truth_file(settings.paths, arguments))
     level, protocol = settings.data.taxonomy_level, Protocol(arguments.protocol, arguments.tiou)
     try:
         scored = evaluate(annotated, results, subset, level, protocol, arguments.ignore_unknown_labels)
     except UnknownLabelError as error:
         raise ValueError(f"{path}: {error}") from None
     print(table(scored, arguments.verbosity == "debug"))
-    options.write(to_json(scored), "metrics", settings, arguments)
+    options.write(to_json(scored), "metrics", settings.paths, settings.predict.subset, arguments)
 
 
 def main(argv: list[str] | None = None) -> int:

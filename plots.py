@@ -16,7 +16,6 @@ import config
 import run_folder
 import utils
 import video_input
-from annotations import Video
 from prediction.decoding import SHOWN_SCORE
 
 if TYPE_CHECKING:
@@ -56,25 +55,25 @@ def plot_training(folder: Path, output: Path) -> list[Path]:
     return files
 
 
-def plot_timeline(settings: config.Config, video_id: str, output: Path, min_score: float = SHOWN_SCORE) -> Path:
+def plot_timeline(paths: config.PathSettings, video_id: str, output: Path, min_score: float = SHOWN_SCORE) -> Path:
     """Draw a video's frames over its annotated and its predicted segments, from `min_score` on, into a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    annotated = annotations.load(settings.paths.json_data_path)
+    annotated = annotations.load(paths.json_data_path)
     if video_id not in annotated.videos:
-        raise ValueError(f"{settings.paths.json_data_path}: holds no video {video_id!r}")
+        raise ValueError(f"{paths.json_data_path}: holds no video {video_id!r}")
     video = annotated.videos[video_id]
-    source = run_folder.predictions_file(settings.paths.model_dir, video.subset)
+    source = run_folder.predictions_file(paths.model_dir, video.subset)
     results = utils.read_json(source)["results"].get(video_id, [])
     truth = [(segment.label, segment.start, segment.end, None) for segment in video.labelled_segments()]
     shown = [(item["label"], *item["segment"], item["score"]) for item in results if item["score"] >= min_score]
     detections = _best(shown)
     colours = {label: f"C{number}" for number, label in enumerate(sorted({lane[0] for lane in truth + detections}))}
     figure, (strip, lanes) = plt.subplots(2, 1, figsize=(12, 3.4), height_ratios=(1, 1.25), layout="constrained")
-    strip.imshow(_film_strip(_video_file(settings, video)))
+    strip.imshow(_film_strip(_video_file(paths.videos_folder / video.subset, video.id)))
     strip.axis("off")
     strip.set_title(f"{video_id}  ·  {video.duration:.1f} s", loc="left", fontsize=10)
     for row, segments in ((1, truth), (0, detections)):
@@ -105,11 +104,10 @@ def _draw_lane(axes: Axes, row: int, segments: list[tuple], colours: dict[str, s
         axes.text((start + end) / 2, row, text, ha="center", va="center", fontsize=7, color="white", clip_on=True)
 
 
-def _video_file(settings: config.Config, video: Video) -> Path:
-    folder = settings.paths.videos_folder / video.subset
-    files = [path for path in video_input.find_videos(folder, any_suffix=True) if path.stem == video.id]
+def _video_file(folder: Path, video_id: str) -> Path:
+    files = [path for path in video_input.find_videos(folder, any_suffix=True) if path.stem == video_id]
     if not files:
-        raise ValueError(f"{folder}: holds no file of the video {video.id!r}")
+        raise ValueError(f"{folder}: holds no file of the video {video_id!r}")
     return files[0]
 
 
@@ -138,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
             made = plot_training(arguments.run, arguments.output)
         else:
             settings = command_line.from_arguments(arguments)
-            made = [plot_timeline(settings, arguments.video, arguments.output, arguments.min_score)]
+            made = [plot_timeline(settings.paths, arguments.video, arguments.output, arguments.min_score)]
         print("drawn:", ", ".join(str(path) for path in made))
 
     return command_line.run_script(run, arguments.verbosity)

@@ -297,12 +297,12 @@ def predicted_store(
     return data.open_store(paths, cache, subset, run_data.annotated.subset(subset), {}, run_data.preparation)
 
 
-def export_onnx(settings: config.Config) -> int:
-    """Turn the finished run in `paths.model_dir` into model.onnx."""
+def export_onnx(folder: Path) -> int:
+    """Turn the finished run in `folder` into model.onnx."""
     utils.start_tensorflow()
     from training.export import write_onnx
 
-    print(f"exported -> {write_onnx(settings.paths.model_dir)}")
+    print(f"exported -> {write_onnx(folder)}")
     return 0
 
 
@@ -325,7 +325,7 @@ def main(argv: list[str] | None = None) -> int:
     def chosen_run() -> int:
         settings = command_line.from_arguments(arguments)
         if arguments.export:
-            return export_onnx(settings)
+            return export_onnx(settings.paths.model_dir)
         if arguments.tune:
             return tuning.run(settings, arguments.folds, arguments.group_by)
         return run(settings, arguments.fresh, arguments.resume, arguments.profile)

@@ -221,12 +221,12 @@ def bin_range(name: str, size: dict) -> str:
 
 def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     """Analyse what the command line names, else what the settings do; write the JSON and print the table."""
-    results = predictions.load_predictions(options.predictions_file(settings, arguments))
-    annotated = annotations.load(options.ground_truth_file(settings, arguments))
+    results = predictions.load_predictions(options.predictions_file(settings.paths, settings.predict.subset, arguments))
+    annotated = annotations.load(options.ground_truth_file(settings.paths, arguments))
     subset, level = settings.predict.subset, settings.data.taxonomy_level
     analysis = analyse(annotated, results, subset, level, arguments.tiou, arguments.bins)
     print(table(analysis))
-    options.write(analysis, "errors", settings, arguments)
+    options.write(analysis, "errors", settings.paths, settings.predict.subset, arguments)
 
 
 def main(argv: list[str] | None = None) -> int:

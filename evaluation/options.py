@@ -42,26 +42,26 @@ def run_script(
     return command_line.run_script(lambda: run(command_line.from_arguments(arguments), arguments), arguments.verbosity)
 
 
-def ground_truth_file(settings: config.Config, arguments: argparse.Namespace) -> Path:
+def ground_truth_file(paths: config.PathSettings, arguments: argparse.Namespace) -> Path:
     """The annotations to compare with."""
-    return arguments.ground_truth or settings.paths.json_data_path
+    return arguments.ground_truth or paths.json_data_path
 
 
-def predictions_file(settings: config.Config, arguments: argparse.Namespace) -> Path:
+def predictions_file(paths: config.PathSettings, subset: str, arguments: argparse.Namespace) -> Path:
     """The predictions to evaluate. Raises ValueError where the run has none yet."""
     if arguments.predictions is not None:
         return arguments.predictions
-    path = run_folder.predictions_file(settings.paths.model_dir, settings.predict.subset)
+    path = run_folder.predictions_file(paths.model_dir, subset)
     if not path.is_file():
         raise ValueError(f"{path}: no such file: run `python predictions_json.py` first, or give --predictions FILE")
     return path
 
 
-def write(value: dict, name: str, settings: config.Config, arguments: argparse.Namespace) -> None:
+def write(value: dict, name: str, paths: config.PathSettings, subset: str, arguments: argparse.Namespace) -> None:
     """Write the JSON to `--output`, else into the run where its own predictions were evaluated, and say where."""
     output = arguments.output
     if output is None and arguments.predictions is None:
-        output = run_folder.evaluation_file(settings.paths.model_dir, name, settings.predict.subset)
+        output = run_folder.evaluation_file(paths.model_dir, name, subset)
     if output:
         utils.write_json(output, value)
         print(f"\n-> {output}")

@@ -224,7 +224,7 @@ def table(scored: Segmentation) -> str:
 def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     """Score what the command line names, else what the settings do; write the JSON and print the table."""
     subset, folder = settings.predict.subset, settings.paths.model_dir
-    annotated = annotations.load(options.ground_truth_file(settings, arguments))
+    annotated = annotations.load(options.ground_truth_file(settings.paths, arguments))
     videos, classes = annotated.subset(subset), Classes.of(annotated, settings.data.taxonomy_level)
     if not any(video.segments for video in videos):
         raise ValueError(f"{annotated.source}: subset {subset}: no annotated segments to compare predictions with")
@@ -234,7 +234,7 @@ def run(settings: config.Config, arguments: argparse.Namespace) -> None:
         source, how = scores, "the most likely class of each sampled frame"
         found = frames_of_scores(videos, scores, classes)
     else:
-        source = options.predictions_file(settings, arguments)
+        source = options.predictions_file(settings.paths, settings.predict.subset, arguments)
         rate = RATE if arguments.rate is None else arguments.rate
         how = f"the best scored segment at {rate:g} frames a second"
         results = predictions.load_predictions(source)
@@ -244,7 +244,7 @@ def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     print(f"{how}, of {source}\n\n{table(scored)}")
     counts = {"annotated": len(videos), "predicted": len(found), "missing": len(videos) - len(found)}
     value = {"subset": subset, "source": how} | to_json(scored) | {"videos": counts}
-    options.write(value, "segmentation", settings, arguments)
+    options.write(value, "segmentation", settings.paths, settings.predict.subset, arguments)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,6 +1,5 @@
 """A video file is seen by every stage alike, however its name ends."""
 
-import types
 
 import pytest
 from made_videos import make_video
@@ -45,8 +44,7 @@ def test_all_stages_see_a_video(tmp_path, suffix):
     assert [source.file for source in sources] == [file] and not failures
     assert feature_map_extractor.video_files(videos, "validation") == [file]
     assert report._video_files(file.parent) == {"v": file}
-    settings = types.SimpleNamespace(paths=types.SimpleNamespace(videos_folder=videos))
-    assert plots._video_file(settings, video) == file
+    assert plots._video_file(file.parent, "v") == file
     assert summary.Folder(videos, ["validation"]).find(video) == file
 
 
