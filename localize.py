@@ -68,7 +68,7 @@ def run(given: list[str], chosen_run: Run, output: Path, min_score: float, top: 
     """Localize all that `given` names, print it and write it into `output`. Returns 1 when something failed, else 0."""
     sources, failures = collect(given, output / "videos")
     for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
+        print(f"failed: {utils.one_line(failure)}", file=sys.stderr)
     results: dict[str, list[dict]] = {}
     views: list[VideoView] = []
     shown = 0
@@ -76,7 +76,7 @@ def run(given: list[str], chosen_run: Run, output: Path, min_score: float, top: 
         for source, found in _with_progress(sources, load(chosen_run)) if sources else ():
             if isinstance(found, ValueError):
                 failures.append(str(found))
-                tqdm.write(f"failed: {found}", file=sys.stderr)
+                tqdm.write(f"failed: {utils.one_line(found)}", file=sys.stderr)
                 continue
             chosen = found.highlights(min_score)
             _write_video(output, found, chosen)

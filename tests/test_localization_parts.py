@@ -160,3 +160,11 @@ def test_short_videos_of_one_batch_keep_their_own_results(run_folder, loads, tmp
         alone, found = localize.localize(file, model), together[file.stem]
         assert [*found] == [*alone] and found.id == file.stem and found.duration == alone.duration
         assert len(alone) and np.array_equal(found.times, alone.times)
+
+
+def test_a_terminals_codes_in_a_name_are_shown_not_sent(run_folder, loads, tmp_path, capsys):
+    bad = tmp_path / "a\x1b]0;title\x07\nb.mp4"
+    bad.write_bytes(b"no video")
+    assert localize.main([str(bad), "--model", str(run_folder), "--output", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("failed: ") and "\\x1b]0;title" in told and told.count("\n") == 1 and "\x1b" not in told
