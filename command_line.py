@@ -14,7 +14,6 @@ import config
 import utils
 
 LEVELS = ("debug", "info", "warning", "error")
-
 STANDARD_OUTPUT = 1
 
 

@@ -164,7 +164,7 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
     utils.LOGGER.debug("TensorFlow was imported in %.1f s", time.monotonic() - started)
     from training.checkpoints import Checkpoints
     from training.evaluation import Evaluation
-    from training.export import write_model
+    from training.export import write_saved_model
 
     with utils.held(folder, "training") if devices.chief else contextlib.nullcontext():
         begun = time.monotonic()
@@ -195,12 +195,14 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
         if devices.chief:
             checkpoints.use_final_weights()
             windows = settings.data.max_frames, settings.predict.window_stride
-            write_model(folder, state.classifier, settings.model, windows, run_data.description(), settings.to_yaml())
+            description, saved_model = run_data.description(), folder / run_folder.SAVED_MODEL
+            write_saved_model(saved_model, state.classifier, settings.model, windows, description, settings.to_yaml())
+            utils.write_json(folder / run_folder.DESCRIPTION, description)
             store = predicted_store(run_data, paths, settings.data.cache, settings.predict.subset)
             written = predictions_json.write_subset(
                 settings, run_data.annotated.version, store, run_data.model(state.classify)
             )
-            print(f"trained to step {state.step} -> {folder / 'saved_model'}\n{written}")
+            print(f"trained to step {state.step} -> {saved_model}\n{written}")
         # a worker that ended would take the others with it
         devices.wait()
     return 0

@@ -39,8 +39,8 @@ def analyse(
     """What is wrong with the predictions of a subset, at one tIoU threshold.
 
     Of each class the best 10 G predictions are analysed, G being its number of annotated segments. Right is what takes
-    a segment in the matching of `detection.average_precision`. What is not right is named, as in DETAD, by the
-    tIoU with the segment of any class that it overlaps most (of equal ones, one of its own class):
+    a segment in the matching of `evaluation.detection.average_precision`. What is not right is named, as in DETAD, by
+    the tIoU with the segment of any class that it overlaps most (of equal ones, one of its own class):
 
     - double detection: tIoU >= threshold, its own class: a better scored prediction has the segment
     - wrong label: tIoU >= threshold, another class

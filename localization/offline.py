@@ -24,7 +24,7 @@ from prediction import decoding
 
 
 class _MemoryWriter:
-    """Keeps one video's features: what feature_records.FeatureWriter is, without the file."""
+    """Keeps one video's features: what `features.records.FeatureWriter` is, without the file."""
 
     def __init__(self, video_id: str, dtype: str, finished: Callable[[VideoFeatures], None]):
         self._id, self._finished = video_id, finished

@@ -40,7 +40,7 @@ def mean_ap(mAP: Mapping[str, float], AP: Mapping[str, float]) -> Figure:
 def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], tiou: float) -> Figure:
     """A curve for each class, with the precision that its AP counts: the best at this recall or beyond.
 
-    curves: label -> recall and precision [n] after each prediction, of `errors.precision_recall`.
+    curves: label -> recall and precision [n] after each prediction, of `evaluation.errors.precision_recall`.
     """
     figure, colour = new_figure(11, 4), colours(curves)
     axes = figure.subplots()

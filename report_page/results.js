@@ -1,4 +1,4 @@
-// The figures at the top and the charts of a run, from what metrics.py and error_analysis.py measured.
+// The figures at the top and the charts of a run, from what metrics.py measured.
 
 const MOST_IN_TABLE = 25; // classes that a confusion table can show
 const KINDS_SAID = {

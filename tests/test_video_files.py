@@ -1,6 +1,5 @@
 """A video file is seen by every stage alike, however its name ends."""
 
-
 import pytest
 from made_videos import make_video
 

@@ -1,1 +1,1 @@
-"""Helpers of trainer.py: the recurrent layer, the optimizer, devices, stopping, warm start, pictures and exports."""
+"""Prepared windows -> a trained run; what trainer.py is made of."""

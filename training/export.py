@@ -23,19 +23,6 @@ from predictions_json import WINDOWS_A_BATCH
 EXTRA = "assets.extra"
 
 
-def write_model(
-    folder: Path,
-    classifier: keras.Model,
-    settings: config.ModelSettings,
-    windows: tuple[int, int],
-    description: dict,
-    resolved: str,
-) -> None:
-    """Write the model into a run's folder: saved_model and, beside it, model.json; see `write_saved_model`."""
-    write_saved_model(folder / run_folder.SAVED_MODEL, classifier, settings, windows, description, resolved)
-    utils.write_json(folder / run_folder.DESCRIPTION, description)
-
-
 def write_saved_model(
     folder: Path,
     classifier: keras.Model,
