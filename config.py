@@ -14,6 +14,8 @@ from typing import Annotated, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+import utils
+
 SUBSETS = ("training", "validation", "testing")
 Subset = Literal["training", "validation", "testing"]
 Backbone = Literal["inception_resnet_v2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
@@ -240,31 +242,12 @@ class Config(Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key given twice (one would be lost) and anchors (they can explode)."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node:
-        if self.check_event(yaml.AliasEvent):
-            where = self.peek_event().start_mark
-            raise yaml.constructor.ConstructorError(None, None, "anchors are not used here", where)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                message = f"the key {key.value!r} is given twice"
-                raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def read_layer(path: Path) -> dict[str, dict]:
     """The sections of a YAML file, by name. Raises ValueError that names the file and what is wrong with it."""
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: expected a YAML file of settings, received a folder, pipe or device")
     try:
-        layer = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)  # noqa: S506 (a safe loader)
+        layer = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=utils.YamlLoader)  # noqa: S506 (a safe loader)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; -c names a YAML file of settings such as config.yml") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -285,7 +268,7 @@ def parse_assignment(text: str) -> dict[str, dict]:
     if not (equals and dot and section and key):
         raise ValueError(f"--set {text}: expected section.key=value, for example --set train.max_steps=500")
     try:
-        return {section: {key: yaml.load(value, Loader=_Loader)}}  # noqa: S506 (a safe loader)
+        return {section: {key: yaml.load(value, Loader=utils.YamlLoader)}}  # noqa: S506 (a safe loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         cause = " ".join(str(error).split())
         raise ValueError(f"--set {text:.200}: {value!r:.80} is not a YAML value: {cause}") from None

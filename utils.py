@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+import yaml
+
 LOGGER = logging.getLogger("actions")
 TEMPORARY_SUFFIX = ".part"
 # what the operating system says when it does not let a file be written
@@ -298,3 +300,22 @@ def one_line(message: object) -> str:
     """A message as one printable line: what strangers wrote into files may hold line breaks and a terminal's codes."""
     text = " ".join(str(message).split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class YamlLoader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key given twice (one would be lost) and anchors (they can explode)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node:
+        if self.check_event(yaml.AliasEvent):
+            where = self.peek_event().start_mark
+            raise yaml.constructor.ConstructorError(None, None, "anchors are not used here", where)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                message = f"the key {key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
