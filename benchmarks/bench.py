@@ -13,6 +13,8 @@ from pathlib import Path
 # started as a file, Python looks for modules in this folder only
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import numpy as np
+
 import command_line
 import utils
 from benchmarks import extraction, memory, precision, reading, training
@@ -23,6 +25,7 @@ PARTS = ("extraction", "reading", "training", "precision", "memory")
 def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], output: Path | None) -> None:
     """Measure `parts` and print a table for each; `output` gets all numbers as JSON."""
     results = {}
+    print(f"CPU with {instruction_sets()}", flush=True)
     for part in parts:
         with tempfile.TemporaryDirectory(prefix="bench.") as name:
             folder = Path(name)
@@ -44,6 +47,14 @@ def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], outp
         print(f"\n## {part}\n\n{table}", flush=True)
         if output:
             utils.write_json(output, results)
+
+
+def instruction_sets() -> str:
+    """Those of this CPU that decide the speed of a network, as far as NumPy and the kernel know them."""
+    vectors = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    matrices = [name for name in ("avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8") if name in flags.split()]
+    return ", ".join([*vectors, *matrices]) or "no vector instructions known"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -36,9 +36,9 @@ def frames(count, seed=0):
     ("wanted", "device", "recorded", "expected"),
     [
         (("auto", "auto"), NEW_CPU, None, ("openvino", "bfloat16")),
-        (("auto", "auto"), OLD_CPU, None, ("tensorflow", "float32")),
+        (("auto", "auto"), OLD_CPU, None, ("openvino", "float32")),
         (("auto", "auto"), GPU, None, ("tensorflow", "float16")),
-        (("auto", "float32"), NEW_CPU, None, ("tensorflow", "float32")),
+        (("auto", "float32"), NEW_CPU, None, ("openvino", "float32")),
         (("auto", "bfloat16"), NEW_CPU, None, ("openvino", "bfloat16")),
         (("auto", "bfloat16"), OLD_CPU, None, ("tensorflow", "bfloat16")),
         (("openvino", "auto"), NEW_CPU, None, ("openvino", "bfloat16")),
