@@ -9,7 +9,7 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -262,16 +262,31 @@ def read_layer(path: Path) -> dict[str, dict]:
 
 
 def parse_assignment(text: str) -> dict[str, dict]:
-    """`section.key=value`, as `--set` takes it, as a layer. Raises ValueError that names the text."""
+    """`section.key=value`, as `--set` takes it, as a layer. Raises ValueError that names the text.
+
+    The value is YAML, but paths and plain text stand for themselves: ` #` does not begin a comment in them.
+    """
     name, equals, value = text.partition("=")
     section, dot, key = name.strip().partition(".")
     if not (equals and dot and section and key):
         raise ValueError(f"--set {text}: expected section.key=value, for example --set train.max_steps=500")
+    if value and _is_path(section, key) and value not in ("null", "~"):
+        return {section: {key: value}}
     try:
+        node = yaml.compose(value, Loader=utils.YamlLoader)
+        if isinstance(node, yaml.ScalarNode) and node.style is None and node.end_mark.index < len(value.rstrip()):
+            return {section: {key: value}}
         return {section: {key: yaml.load(value, Loader=utils.YamlLoader)}}  # noqa: S506 (a safe loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         cause = " ".join(str(error).split())
         raise ValueError(f"--set {text:.200}: {value!r:.80} is not a YAML value: {cause}") from None
+
+
+def _is_path(section: str, key: str) -> bool:
+    if section not in Config.model_fields:
+        return False
+    field = Config.model_fields[section].annotation.model_fields.get(key)
+    return field is not None and Path in (field.annotation, *get_args(field.annotation))
 
 
 def load(config_file: Path | None = None, assignments: list[str] | tuple[str, ...] = ()) -> Config:

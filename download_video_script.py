@@ -14,7 +14,7 @@ from pathlib import Path
 
 from annotations import Annotations, Video
 from command_line import from_arguments, make_parser, run_script
-from config import SUBSETS, Config, DownloadSettings
+from config import SUBSETS, Config, DownloadSettings, PathSettings
 from download import selection, summary
 from download.attempt import Task
 from download.crew import Crew, Pace
@@ -54,8 +54,9 @@ def run(config: Config, wanted: Wanted, dry_run: bool = False, retry_permanent: 
         room = None if settings.max_total_gb is None else settings.max_total_gb * 1e9 - sum(folder.sizes.values())
         meter, started = Meter(root, room, settings.min_free_gb * 1e9), time.monotonic()
         if tasks:
-            _download(tasks, config, manifest, meter, retry_permanent)
-        return _finish(config, data, videos, manifest, meter, refused, time.monotonic() - started)
+            _download(tasks, config.paths, settings, manifest, meter, retry_permanent)
+        failed = _finish(root, data, videos, manifest, meter, refused, time.monotonic() - started)
+        return meter.status or int(failed > settings.max_failed_fraction)
 
 
 def _choose(data: Annotations, wanted: Wanted, gone: set[str]) -> list[Video]:
@@ -92,8 +93,11 @@ def _plan(
     return tasks, refused
 
 
-def _download(tasks: list[Task], config: Config, manifest: Manifest, meter: Meter, expect_gone: bool) -> None:
-    settings, root = config.download, config.paths.videos_folder
+def _download(
+    tasks: list[Task], paths: PathSettings, settings: DownloadSettings, manifest: Manifest, meter: Meter,
+    expect_gone: bool,
+) -> None:  # fmt: skip
+    root = paths.videos_folder
     check_backend(settings.backend, [task.address for task in tasks if task.address])
     workers = min(settings.workers, len(tasks))
     cookies = settings.cookies_file
@@ -103,7 +107,7 @@ def _download(tasks: list[Task], config: Config, manifest: Manifest, meter: Mete
         timeout=settings.timeout_seconds,
         longest=settings.video_timeout_seconds,
         rate_limit=None if settings.rate_limit_mb is None else settings.rate_limit_mb * 1e6 / workers,
-        cookies_file=None if cookies is None else config.paths.data_dir / cookies.expanduser(),
+        cookies_file=None if cookies is None else paths.data_dir / cookies.expanduser(),
     )
     fetchers = [Fetcher(options, root / _PARTIAL / f"worker-{number}", meter.add) for number in range(workers)]
     try:
@@ -129,11 +133,10 @@ def _pace(settings: DownloadSettings, expect_gone: bool) -> Pace:
 
 
 def _finish(
-    config: Config, data: Annotations, videos: list[Video], manifest: Manifest, meter: Meter,
+    root: Path, data: Annotations, videos: list[Video], manifest: Manifest, meter: Meter,
     refused: dict[str, str], seconds: float,
-) -> int:  # fmt: skip
-    """Print the table, write report.json and missing.txt, and tell the exit status."""
-    root = config.paths.videos_folder
+) -> float:  # fmt: skip
+    """Print the table, write report.json and missing.txt, and tell the share of the videos that failed."""
     folder = summary.Folder(root, SUBSETS)
     state = summary.states(videos, manifest, folder, refused)
     gone = _gone(data, manifest, folder)
@@ -156,9 +159,7 @@ def _finish(
         print(f"stopped: {meter.stopped}")
     elif passing := sum(entry.kind == "failed" and entry.reason not in BY_HAND for entry in state.values()):
         print(f"{passing:,} failed for reasons that may pass: the same command tries them again")
-    if meter.status:
-        return meter.status
-    return int(failed > config.download.max_failed_fraction)
+    return failed
 
 
 def _show(data: Annotations, wanted: Wanted, manifest: Manifest, folder: summary.Folder) -> int:

@@ -97,13 +97,23 @@ def predict(
     return results
 
 
-def write_subset(settings: config.Config, version: str, store: data.FeatureStore, model: TrainedModel) -> str:
+def write_subset(
+    folder: Path, chosen: config.PredictSettings, max_frames: int, version: str, store: data.FeatureStore,
+    model: TrainedModel,
+) -> str:  # fmt: skip
     """Predict a store and write predictions_<subset>.json, and scores_<subset>.npz where the settings ask for it.
+
+    Args:
+      folder: of the run.
+      chosen: the subset, and how segments are decoded.
+      max_frames: of a window.
+      version: of the annotations.
+      store: the subset's features, prepared.
+      model: the run's.
 
     Returns a line that says what was written.
     """
-    chosen, folder = settings.predict, settings.paths.model_dir
-    scores = frame_scores(store, model.classify, settings.data.max_frames, chosen.window_stride)
+    scores = frame_scores(store, model.classify, max_frames, chosen.window_stride)
     results = predict(store, scores, model, chosen)
     path = run_folder.predictions_file(folder, chosen.subset)
     write_predictions(path, version, results)
@@ -132,9 +142,9 @@ def write_predictions(path: Path, version: str, results: dict[str, list[dict]]) 
     utils.write_json(path, {"version": version, "external_data": external, "results": results})
 
 
-def check_settings(settings: config.Config, run_config: Path) -> None:
-    """Raise ValueError unless `settings` agree with those that a run was trained with, in what its model depends on."""
-    differing = config.differences(config.load(run_config), settings, "model")
+def refuse_differences(differing: list[str], run_config: Path) -> None:
+    """Raise ValueError that names in what settings and those that a run was trained with are `differing`, if anything;
+    see `config.differences`."""
     if differing:
         raise ValueError(f"{run_config}: trained with other settings: {'; '.join(differing)}. Use -c {run_config}")
 
@@ -168,13 +178,13 @@ def run(settings: config.Config) -> int:
     """Predict the subset `predict.subset` with the run in `paths.model_dir`."""
     paths, subset = settings.paths, settings.predict.subset
     utils.start_tensorflow()
-    model = load_trained(paths.model_dir)
-    check_settings(settings, paths.model_dir / run_folder.CONFIG)
+    model, run_config = load_trained(paths.model_dir), paths.model_dir / run_folder.CONFIG
+    refuse_differences(config.differences(config.load(run_config), settings, "model"), run_config)
     spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
     check_spec(spec, model.feature_spec, paths.feature_map_folder / SPEC_FILE, "the trained model")
     annotated = annotations.load(paths.json_data_path)
     store = data.open_store(paths, settings.data.cache, subset, annotated.subset(subset), {}, model.preparation)
-    print(write_subset(settings, annotated.version, store, model))
+    print(write_subset(paths.model_dir, settings.predict, settings.data.max_frames, annotated.version, store, model))
     return 0
 
 

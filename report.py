@@ -30,25 +30,25 @@ from report_page.thumbnails import make_thumbnails
 MOST_NAMED = 12  # classes in the sentence on the model
 
 
-def load_content(settings: config.Config) -> PageContent:
-    """What the run in `paths.model_dir` gives to see of the subset `predict.subset`.
+def load_content(paths: config.PathSettings, subset: str, level: int) -> PageContent:
+    """What the run in `paths.model_dir` gives to see of a subset, with the classes of taxonomy level `level`.
 
     Predictions and annotations are needed; scores, training log and videos are shown where they are. Raises ValueError
     with the file and what is wrong with it.
     """
-    folder, subset, level = settings.paths.model_dir, settings.predict.subset, settings.data.taxonomy_level
+    folder = paths.model_dir
     path = run_folder.predictions_file(folder, subset)
     if not path.is_file():
         raise ValueError(f"{path}: no such file: run `python predictions_json.py --subset {subset}` first")
     results = predictions.load_predictions(path)
-    annotated = annotations.load(settings.paths.json_data_path)
+    annotated = annotations.load(paths.json_data_path)
     videos, class_of = annotated.subset(subset), annotated.class_of(level)
     if not videos:
         raise ValueError(f"{annotated.source}: holds no {subset} video: choose another --subset")
-    files = _video_files(settings.paths.videos_folder / subset)
+    files = _video_files(paths.videos_folder / subset)
     labelled = any(video.segments for video in videos)
     views = [_view(video, results.get(video.id, []), class_of, files, labelled) for video in videos]
-    notes = _notes(views, results, settings.paths.videos_folder / subset)
+    notes = _notes(views, results, paths.videos_folder / subset)
     views, told = _with_scores(views, run_folder.scores_file(folder, subset), class_of)
     views, told_too = _with_pictures(views)
     evaluation = error_kinds = None
@@ -174,7 +174,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def run() -> None:
         settings = command_line.from_arguments(arguments)
-        content = load_content(settings)
+        content = load_content(settings.paths, settings.predict.subset, settings.data.taxonomy_level)
         path = write_page(arguments.output or settings.paths.model_dir / run_folder.PAGE, content)
         for note in content.notes:
             print(note)

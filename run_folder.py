@@ -19,8 +19,9 @@ CHECKPOINTS, SAVED_MODEL, CACHE, ONNX = "checkpoints", "saved_model", "cache", "
 TUNED, TRIALS = "tuned.yml", "tuning.json"
 # what a trained model is: who has these can use it
 MODEL_FILES = (DESCRIPTION, CONFIG, SAVED_MODEL)
-# what a training writes, and starting over deletes; the profiler writes plugins
-_OF_TRAINING = (*MODEL_FILES, LOG, CHECKPOINTS, CACHE, ONNX, "plugins")
+# what a training writes, and starting over deletes; the profiler writes plugins. The cache stays: its files are named
+# by the features that they hold, and the training that starts over has loaded them
+_OF_TRAINING = (*MODEL_FILES, LOG, CHECKPOINTS, ONNX, "plugins")
 PROJECT = Path(__file__).parent
 DEMO = Path("runs/demo")
 # the version that the annotations of sample_videos.py carry begins so

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -127,7 +127,8 @@ def _evaluate_and_save(training: Training, log: TrainingLog, signals: StopSignal
                     state.best_score.assign(values["average_mAP"])
                     training.checkpoints.keep_as_best()
                 log.evaluation(state.step, values, pictures, state.classifier)
-            state.stale.assign(0 if better else state.stale + 1)
+            if "average_mAP" in values:  # without one nothing is known to be worse
+                state.stale.assign(0 if better else state.stale + 1)
         except StopRequested:
             stopped = True
     stale, stopped = state.devices.agree(float(state.stale), float(stopped))
@@ -153,7 +154,8 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
     started = time.monotonic()
     paths, train_settings, folder = settings.paths, settings.train, settings.paths.model_dir
     if not fresh and (folder / run_folder.CONFIG).is_file():
-        check_resumable(settings, folder / run_folder.CONFIG)
+        saved = folder / run_folder.CONFIG
+        refuse_differences(config.differences(config.load(saved), settings, "run"), saved)
     elif resume:
         raise ValueError(f"{folder}: holds no run that --resume could go on with; leave it out to begin one")
     utils.start_tensorflow()
@@ -164,23 +166,30 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
     utils.LOGGER.debug("TensorFlow was imported in %.1f s", time.monotonic() - started)
     from training.checkpoints import Checkpoints
     from training.evaluation import Evaluation
-    from training.export import write_saved_model
 
     with utils.held(folder, "training") if devices.chief else contextlib.nullcontext():
         begun = time.monotonic()
         if devices.chief:
-            _clean(folder, fresh)
+            utils.remove_temporary_files(folder)  # what kills left, such as a half saved_model
         spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
         run_data = load_data(paths, settings.data, spec, ("training", "validation") if devices.chief else ("training",))
         state, steps = make_state(run_data, settings.model, train_settings, devices)
-        checkpoints = Checkpoints(folder / run_folder.CHECKPOINTS, state, train_settings.keep_checkpoint_max)
-        evaluation = None
+        evaluation, other = None, train_settings.warm_start
         if run_data.validation is not None:
             evaluation = Evaluation(state, run_data, settings.data, train_settings, settings.predict)
+        if fresh:
+            begin_with(state, run_data.classes, other)
+            if devices.chief:
+                # not before all of the new run has been checked
+                run_folder.delete_training(folder)
+        checkpoints = Checkpoints(folder / run_folder.CHECKPOINTS, state, train_settings.keep_checkpoint_max)
+        resumed = take_up(checkpoints, resume)
+        if not resumed and not fresh:
+            begin_with(state, run_data.classes, other)
         training = Training(state, steps, checkpoints, evaluation)
-        resumed = take_up(training, run_data.classes, train_settings.warm_start, resume)
         if devices.chief:
             utils.write_text(folder / run_folder.CONFIG, settings.to_yaml())
+            _tell_what_patience_lacks(train_settings, evaluation)
         _tell_the_start(state, run_data, resumed, time.monotonic() - begun)
         with (
             TrainingLog(folder, train_settings, state.step, devices.chief) as log,
@@ -194,25 +203,38 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
             return 128 + number
         if devices.chief:
             checkpoints.use_final_weights()
-            windows = settings.data.max_frames, settings.predict.window_stride
-            description, saved_model = run_data.description(), folder / run_folder.SAVED_MODEL
-            write_saved_model(saved_model, state.classifier, settings.model, windows, description, settings.to_yaml())
-            utils.write_json(folder / run_folder.DESCRIPTION, description)
-            store = predicted_store(run_data, paths, settings.data.cache, settings.predict.subset)
-            written = predictions_json.write_subset(
-                settings, run_data.annotated.version, store, run_data.model(state.classify)
-            )
-            print(f"trained to step {state.step} -> {saved_model}\n{written}")
+            finish(state, run_data, paths, settings.data, settings.model, settings.predict, settings.to_yaml())
         # a worker that ended would take the others with it
         devices.wait()
     return 0
 
 
-def _clean(folder: Path, fresh: bool) -> None:
-    """Delete what kills left in a run folder, such as a half saved_model; with `fresh`, all that a training writes."""
-    if fresh:
-        run_folder.delete_training(folder)
-    utils.remove_temporary_files(folder)
+def finish(
+    state: TrainingState, run_data: RunData, paths: config.PathSettings, data_settings: config.DataSettings,
+    model_settings: config.ModelSettings, predict_settings: config.PredictSettings, resolved: str,
+) -> None:  # fmt: skip
+    """Export the model as it is now and predict with it; `resolved` is the run's config.yml."""
+    from training.export import write_saved_model
+
+    folder, windows = paths.model_dir, (data_settings.max_frames, predict_settings.window_stride)
+    description, saved_model = run_data.description(), folder / run_folder.SAVED_MODEL
+    write_saved_model(saved_model, state.classifier, model_settings, windows, description, resolved)
+    utils.write_json(folder / run_folder.DESCRIPTION, description)
+    subset, annotated = predict_settings.subset, run_data.annotated
+    # what is loaded already is not loaded again
+    store = {"training": run_data.training, "validation": run_data.validation}.get(subset) or data.open_store(
+        paths, data_settings.cache, subset, annotated.subset(subset), {}, run_data.preparation
+    )
+    written = predictions_json.write_subset(
+        folder, predict_settings, windows[0], annotated.version, store, run_data.model(state.classify)
+    )
+    print(f"trained to step {state.step} -> {saved_model}\n{written}")
+
+
+def _tell_what_patience_lacks(settings: config.TrainSettings, evaluation: Evaluation | None) -> None:
+    if settings.patience and (evaluation is None or settings.eval_steps):
+        cause = "there is nothing to evaluate on" if evaluation is None else "train.eval_steps leaves it out"
+        utils.LOGGER.warning("train.patience waits for a better average mAP, and %s: nothing stops early", cause)
 
 
 def _tell_the_start(state: TrainingState, run_data: RunData, resumed: bool, seconds: float) -> None:
@@ -260,43 +282,32 @@ def make_state(
     return state, TrainingSteps(state, train_settings, weights)
 
 
-def take_up(training: Training, classes: tuple[str, ...], other: Path | None, resume: bool) -> bool:
-    """Go on from the newest checkpoint; without one, begin with the weights of the `other` run, where one is given.
-
-    Returns whether there is a checkpoint. Raises ValueError when `resume` asks for one that is not there.
-    """
-    if training.checkpoints.restore():
-        return True
-    if resume:
-        folder = training.checkpoints.folder.parent
+def take_up(checkpoints: Checkpoints, resume: bool) -> bool:
+    """Go on from the newest checkpoint; whether there is one. Raises ValueError when `resume` asks for one in vain."""
+    there = checkpoints.restore()
+    if resume and not there:
+        folder = checkpoints.folder.parent
         raise ValueError(f"{folder}: holds no checkpoint that --resume could go on with; leave it out to begin anew")
+    return there
+
+
+def begin_with(state: TrainingState, classes: tuple[str, ...], other: Path | None) -> None:
+    """Begin with the weights of the `other` run, where one is given."""
     if other:
         from training.warm_start import take_weights
 
-        known = take_weights(training.state.classifier, classes, other)
-        training.state.begin_averages()
+        known = take_weights(state.classifier, classes, other)
+        state.begin_averages()
         utils.LOGGER.info("weights of %s, which knows %d of %d classes", other, known, len(classes))
-    return False
 
 
-def check_resumable(settings: config.Config, saved_config: Path) -> None:
-    """Raise ValueError that names the keys in which a run folder holds another configuration."""
-    differing = config.differences(config.load(saved_config), settings, "run")
+def refuse_differences(differing: list[str], saved_config: Path) -> None:
+    """Raise ValueError that names in what settings and those of the run that was begun are `differing`, if anything."""
     if differing:
         raise ValueError(
             f"{saved_config}: this run was begun with other settings: {'; '.join(differing)}. Use -c {saved_config} to "
             "go on with it, --fresh to start it over, or another paths.model_dir"
         )
-
-
-def predicted_store(
-    run_data: RunData, paths: config.PathSettings, cache: Literal["auto", "memory", "none"], subset: str
-) -> data.FeatureStore:
-    """The features of a subset; those that are loaded already are not loaded again."""
-    store = {"training": run_data.training, "validation": run_data.validation}.get(subset)
-    if store is not None:
-        return store
-    return data.open_store(paths, cache, subset, run_data.annotated.subset(subset), {}, run_data.preparation)
 
 
 def export_onnx(folder: Path) -> int:

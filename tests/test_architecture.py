@@ -143,6 +143,30 @@ def circles(house):
     return found + [f"{name} imports {other}" for name in GROUND for other in house.arrows.get(name, set()) - GROUND]
 
 
+def functions_that_take_all_settings(house):
+    """Rule 4: only `run` sees the whole `Config`, and what reads or writes it; below go sections and values."""
+    return [
+        f"{name}.{node.name} takes {ast.unparse(argument.annotation)}"
+        for name, tree in house.trees.items()
+        if room(name) not in {"config", "command_line"}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name not in {"run", "main"}
+        for argument in ast.walk(node.args)
+        if isinstance(argument, ast.arg) and argument.annotation is not None and names_config(argument.annotation)
+    ]
+
+
+def names_config(annotation):
+    """Whether a value of this type is, or holds, a `Config`; one that a function takes is that function's business."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        annotation = ast.parse(annotation.value, mode="eval").body
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value).endswith("Callable"):
+        return False
+    if isinstance(annotation, ast.Name | ast.Attribute):
+        return ast.unparse(annotation) in {"Config", "config.Config"}
+    return any(names_config(part) for part in ast.iter_child_nodes(annotation))
+
+
 def light_rooms_that_import_tensorflow(house):
     """Rule 6: what needs no network is imported without TensorFlow."""
     found = []
@@ -162,6 +186,7 @@ RULES = [
     folders_that_import_upwards,
     scripts_that_are_imported,
     circles,
+    functions_that_take_all_settings,
     light_rooms_that_import_tensorflow,
 ]
 OURS = House(ROOT)
@@ -186,6 +211,9 @@ def test_the_house_keeps_the_rule(rule):
         (circles, {"model.py": "from sample import a\n", "sample/a.py": "import data\n", "data.py": "import model\n"}),
         (circles, {"evaluation/a.py": "import data\n", "data.py": "from evaluation import b\n", "evaluation/b.py": ""}),
         (circles, {"segments.py": "import plots\n", "plots.py": ""}),
+        (functions_that_take_all_settings, {"plots.py": "def draw(settings: config.Config): ...\n"}),
+        (functions_that_take_all_settings, {"plots.py": "def f():\n    def g(*, s: 'Config | None'): ...\n"}),
+        (functions_that_take_all_settings, {"training/a.py": "class A:\n    def b(self, c: dict[str, Config]): ...\n"}),
         (light_rooms_that_import_tensorflow, {"metrics.py": "from sample import a\n", "sample/a.py": "import keras\n"}),
         (light_rooms_that_import_tensorflow, {"report.py": "from tensorflow import nest\n"}),
     ],
@@ -203,7 +231,8 @@ def test_a_house_in_order_is_left_alone(tmp_path):
     (tmp_path / "features/records.py").write_text(f"import utils\n{only_typed}")
     (tmp_path / "utils.py").write_text("def f():\n    import tensorflow\n")
     (tmp_path / "data.py").write_text("from features import records\n")
-    (tmp_path / "metrics.py").write_text("import data\n")
+    below_run = "def g(run: Callable[[config.Config], int], paths: config.PathSettings): ...\n"
+    (tmp_path / "metrics.py").write_text(f"import data\n\ndef run(settings: config.Config): ...\n\n{below_run}")
     assert not [found for rule in RULES for found in rule(House(tmp_path))]
 
 

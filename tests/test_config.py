@@ -30,6 +30,27 @@ def test_relative_paths_lie_in_data_dir_and_absolute_ones_win(tmp_path):
     assert str(settings.paths.model_dir) == "/elsewhere/run"
 
 
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("paths.model_dir=/shared/data #2", "/shared/data #2"),
+        ("paths.model_dir=5", "5"),
+        ("paths.videos_folder={a: b}", "{a: b}"),
+        ("train.warm_start=runs/a #1", "runs/a #1"),
+        ("train.warm_start=null", None),
+        ("extractor.cache_folder=~", None),
+        ("download.cookies_file=~/my: cookies", "~/my: cookies"),
+        ("download.format=best #1", "best #1"),
+        ("download.format='best #1'", "best #1"),
+        ("predict.thresholds=[0.1, 0.2]  # few", [0.1, 0.2]),
+        ("train.max_steps=500 ", 500),
+    ],
+)
+def test_paths_and_text_of_assignments_are_taken_as_they_are(assignment, value):
+    ((section, key),) = [assignment.partition("=")[0].split(".")]
+    assert config.parse_assignment(assignment) == {section: {key: value}}
+
+
 def test_what_is_saved_reads_back_equal(tmp_path):
     settings = config.load(None, ["paths.data_dir=some/where", "extractor.feature_pooling=none"])
     file = tmp_path / "config.yml"
@@ -60,7 +81,7 @@ def test_settings_are_frozen():
         ("data.window_stride=16", ["window_stride", "max_frames (15)", "16"]),
         ("predict.window_stride=16", ["predict.window_stride", "data.max_frames (15)", "16"]),
         ("extractor.feature_maps_size=[5, 5, 1536]", ["feature_maps_size", "feature_pooling"]),
-        ("paths.model_dir=5", ["paths.model_dir", "received 5"]),
+        ("paths.model_dir=", ["paths.model_dir", "received None"]),
         ("train", ["section.key=value"]),
         ("train.max_steps=[", ["train.max_steps=[", "YAML"]),
         ("train.max_steps=!!python/object/apply:os.system [true]", ["YAML"]),

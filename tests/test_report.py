@@ -53,11 +53,16 @@ def settings_of(folder, subset="validation"):
     return config.load(None, arguments_of(folder, subset)[1::2])
 
 
+def load_content(folder, subset="validation"):
+    settings = settings_of(folder, subset)
+    return report.load_content(settings.paths, settings.predict.subset, settings.data.taxonomy_level)
+
+
 def test_curves_are_those_of_the_error_analysis(run):
     """An oracle: it matches all videos at once by its own code."""
     annotated = annotations.load(run / "annotations.json")
     results = predictions.load_predictions(run / "run/predictions_validation.json")
-    content = report.load_content(settings_of(run))
+    content = load_content(run)
     data = rendering.page_data(content, run)
     for label, (recall, precision) in errors.precision_recall(annotated, results, "validation").items():
         drawn = data["curves"]["classes"][data["classes"].index(label)]
@@ -66,7 +71,7 @@ def test_curves_are_those_of_the_error_analysis(run):
 
 def test_what_a_run_gives_to_see(run):
     (run / "run/metrics.jsonl").write_text('{"step": 10, "loss": 0.5}\n')
-    content = report.load_content(settings_of(run))
+    content = load_content(run)
     assert content.title == "run · validation" and content.model.startswith("Predictions for “set 1”")
     first, second = content.videos
     assert first.predictions[0] == ("jump", 1.1, 3.0, 0.9)  # best first, whatever the file's order
@@ -84,14 +89,14 @@ def test_the_model_is_described(run):
     description = {"classes": ["background", "jump", "walk"], "features": {"backbone": "efficientnet_lite0"}}
     (run / "run/model.json").write_text(json.dumps(description))
     (run / "run/config.yml").write_text("model:\n  num_layers: 2\n  num_nodes: 64\n  cell_type: gru\n")
-    model = report.load_content(settings_of(run)).model
+    model = load_content(run).model
     assert model == (
         "Bidirectional GRU (2 layers of 64 units a direction) on efficientnet_lite0 features, trained on 1 videos of "
         "“set 1”. It knows 2 actions: jump, walk."
     )
     (run / "run/model.json").write_text("[]")
     with pytest.raises(ValueError, match=r"model.json: expected what trainer.py writes"):
-        report.load_content(settings_of(run))
+        load_content(run)
 
 
 def test_the_sample_sets_model_says_what_it_knows(run):
@@ -99,13 +104,13 @@ def test_the_sample_sets_model_says_what_it_knows(run):
     (run / "annotations.json").write_text(text)
     (run / "run/model.json").write_text('{"classes": ["background", "jump"], "features": {"backbone": "b"}}')
     (run / "run/config.yml").write_text("")
-    assert "It knows drawn figures only" in report.load_content(settings_of(run)).model
+    assert "It knows drawn figures only" in load_content(run).model
 
 
 def test_of_many_videos_the_worst_have_pictures(run, monkeypatch):
     make_video(run / "videos/validation/v2.mp4", frames=100)
     monkeypatch.setattr(report, "MOST_WITH_PICTURES", 1)
-    content = report.load_content(settings_of(run))
+    content = load_content(run)
     # v1: one of two found by its two best; v2: none of one by its best
     assert [len(view.thumbnails) for view in content.videos] == [0, 12]
     assert "Thumbnails of the 1 worst videos only, so that the page stays small." in content.notes
@@ -113,13 +118,13 @@ def test_of_many_videos_the_worst_have_pictures(run, monkeypatch):
 
 def test_an_unreadable_video_is_told_and_the_page_is_made(run):
     (run / "videos/validation/v2.mp4").write_bytes(b"no video")
-    content = report.load_content(settings_of(run))
+    content = load_content(run)
     assert any("v2.mp4: not a readable video" in note for note in content.notes)
     assert content.videos[1].file is not None and content.videos[1].thumbnails == ()
 
 
 def test_a_subset_that_nobody_annotated(run):
-    content = report.load_content(settings_of(run, "testing"))
+    content = load_content(run, "testing")
     assert content.evaluation is None and content.errors is None and content.videos[0].truth is None
     assert "2 videos with predictions are not in this subset; these predictions count as wrong." in content.notes
 

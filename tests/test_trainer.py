@@ -112,6 +112,36 @@ def test_another_configuration_is_refused_and_fresh_starts_over(folder):
     assert (folder / "second/notes.txt").read_text() == "mine"
 
 
+def test_fresh_deletes_nothing_before_the_new_run_is_checked(folder):
+    shutil.copytree(folder / "run", folder / "kept_run")
+    before = {path: path.read_bytes() for path in (folder / "kept_run").rglob("*") if path.is_file()}
+    for wrong, cause in {
+        "paths.feature_map_folder=elsewhere": "extractor.json",
+        "paths.json_data_path=elsewhere.json": "no such file",
+        "train.warm_start=elsewhere": "expected the folder of a finished run",
+        "data.min_examples=1000": "min_examples",
+    }.items():
+        with pytest.raises(ValueError, match=cause):
+            trainer.run(made_settings(folder, "paths.model_dir=kept_run", wrong), fresh=True)
+    assert {path: path.read_bytes() for path in (folder / "kept_run").rglob("*") if path.is_file()} == before
+
+
+def test_fresh_may_begin_with_the_weights_of_the_run_that_it_replaces(folder):
+    shutil.copytree(folder / "run", folder / "replaced")
+    short = ("train.max_steps=1", "train.learning_rate=1e-9", "train.save_checkpoints_steps=1")
+    settings = made_settings(folder, "paths.model_dir=replaced", f"train.warm_start={folder / 'replaced'}", *short)
+    trainer.run(settings, fresh=True)
+    (evaluated,) = [record for record in values(folder / "replaced") if "loss_eval" in record]
+    assert evaluated["step"] == 1 and evaluated["average_mAP"] > 0.8
+
+
+def test_patience_without_a_map_stops_nothing(folder, caplog):
+    few = ("paths.model_dir=patient", "train.patience=1", "train.save_checkpoints_steps=5", "train.max_steps=20")
+    trainer.run(made_settings(folder, *few, "train.eval_steps=1"))
+    assert values(folder / "patient")[-1]["step"] == 20
+    assert "train.patience waits for a better average mAP, and train.eval_steps leaves it out" in caplog.text
+
+
 def test_epochs_end_a_run(folder):
     trainer.run(made_settings(folder, "paths.model_dir=epochs", "train.num_epochs=1", "train.save_summary_steps=1"))
     # 128 windows of 15 frames at a stride of 5 in 6 videos, by 8
