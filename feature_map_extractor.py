@@ -18,7 +18,7 @@ import video_input
 from extraction.claims import Claims
 from extraction.lanes import Outcome, available_cores, extract, make_plan
 from extraction.runtime import open_extractor
-from features.records import feature_file
+from features.records import feature_file, recorded_spec
 
 
 def video_files(folder: Path, subset: str) -> list[Path]:
@@ -83,7 +83,9 @@ def run(
     """
     folder, extractor, video = settings.paths.feature_map_folder, settings.extractor, settings.video
     todo = missing_features(settings.paths, subsets, shard)
-    if scheduler or local_cluster:
+    if not todo and recorded_spec(folder, extractor, video):
+        outcome = Outcome()  # no CNN has to be made ready
+    elif scheduler or local_cluster:
         from extraction import cluster
 
         with cluster.connect(scheduler, local_cluster) as client:

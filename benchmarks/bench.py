@@ -17,9 +17,9 @@ import numpy as np
 
 import command_line
 import utils
-from benchmarks import extraction, memory, precision, reading, training
+from benchmarks import extraction, memory, precision, reading, sizes, training
 
-PARTS = ("extraction", "reading", "training", "precision", "memory")
+PARTS = ("extraction", "reading", "training", "precision", "memory", "sizes")
 
 
 def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], output: Path | None) -> None:
@@ -41,6 +41,9 @@ def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], outp
             elif part == "precision":
                 results[part] = precision.run(folder)
                 table = precision.show(results[part])
+            elif part == "sizes":
+                results[part] = sizes.run(folder, min(repeats, 3))
+                table = sizes.show(results[part])
             else:
                 results[part] = memory.run(folder)
                 table = memory.show(results[part])

@@ -17,7 +17,7 @@ import config
 import utils
 from extraction.collector import Embed
 from extraction.lanes import available_cores
-from features.records import MADE_WITH, SPEC_FILE, SPEC_KEYS, check_spec, chosen_spec, create_spec, read_spec
+from features.records import MADE_WITH, chosen_spec, create_spec, recorded_spec
 
 # calls that a GPU gets at once: one that is computed, and one whose frames are copied
 GPU_CALLS = 2
@@ -151,10 +151,7 @@ def open_extractor(
 
     Raises ValueError where the settings or this machine do not agree with what stands there.
     """
-    recorded = read_spec(folder) if (folder / SPEC_FILE).is_file() else None
-    if recorded:  # before the network is built, which takes seconds
-        wanted = chosen_spec(extractor, video)
-        check_spec(recorded, wanted, folder / SPEC_FILE, "these features", (*SPEC_KEYS, *MADE_WITH))
+    recorded = recorded_spec(folder, extractor, video)  # before the network is built, which takes seconds
     embed, spec = make_embed(extractor, video, recorded, callers)
     try:
         create_spec(folder, spec)

@@ -285,6 +285,15 @@ def check_spec(present: dict, wanted: dict, path: Path, wanted_by: str, keys: tu
         )
 
 
+def recorded_spec(folder: Path, extractor: ExtractorSettings, video: VideoSettings) -> dict | None:
+    """What stands in a folder's `extractor.json`, which must agree with the settings; None where there is none yet."""
+    if not (Path(folder) / SPEC_FILE).is_file():
+        return None
+    recorded, wanted = read_spec(folder), chosen_spec(extractor, video)
+    check_spec(recorded, wanted, Path(folder) / SPEC_FILE, "these features", (*SPEC_KEYS, *MADE_WITH))
+    return recorded
+
+
 def chosen_spec(extractor: ExtractorSettings, video: VideoSettings) -> dict:
     """The part of `extractor.json` that the settings decide, which every consumer of the features compares."""
     made_with = {key: getattr(extractor, key) for key in MADE_WITH if getattr(extractor, key) != "auto"}

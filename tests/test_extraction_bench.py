@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import config
-from benchmarks import contenders, extraction, memory, reading
+from benchmarks import contenders, extraction, memory, reading, sizes
 from benchmarks.clip import loop_clip, make_clip
 from video_input import SampledVideo, read_header
 
@@ -75,3 +75,12 @@ def test_all_contenders_do_the_same_frames(tmp_path):
     assert all(rate > 0 for rate in found["frames_per_second"].values())
     assert found["cnn_share_of_matmul"] is None  # nobody counted its operations at this size
     assert len(list(tmp_path.glob("*/training/*.tfrecord"))) == 2 and len(list(tmp_path.glob("*/*.npz"))) == 2
+
+
+def test_the_slope_counts_what_grows_beyond_the_start():
+    stages = {"metrics": {"200": {"cpu_seconds": 1.0, "peak_mb": 90.0}, "2000": {"cpu_seconds": 10.5, "peak_mb": 99.6}}}
+    row = sizes.show({"stages": stages, "start": {"metrics": 0.5}}).splitlines()[-1]
+    # (10.5 - 0.5) / (1 - 0.5) = 20 = 10 ** 1.30
+    assert row == "| metrics | 1.0 | 90 | 10.5 | 100 | 0.5 | 1.30 |"
+    stages["metrics"]["200"]["cpu_seconds"] = 0.4
+    assert sizes.show({"stages": stages, "start": {"metrics": 0.5}}).endswith("| 0.5 |  |")

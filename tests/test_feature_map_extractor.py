@@ -99,6 +99,17 @@ def test_a_rerun_does_what_is_missing_and_no_more(tmp_path, monkeypatch, capsys)
     assert "1 videos, 4 frames" in capsys.readouterr().out
 
 
+def test_where_nothing_is_missing_no_network_is_made_ready(tmp_path, monkeypatch, capsys):
+    make_video(tmp_path / "videos/training/a.mp4", frames=20)
+    assert run(tmp_path, monkeypatch, "training") == 0
+    # one that is asked for anything would fail
+    monkeypatch.setattr(extractor, "open_extractor", None)
+    assert extractor.run(settings(tmp_path), ["training"]) == 0
+    assert "0 videos, 0 frames" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="skip_frames: 6 there, 3 for"):
+        extractor.run(settings(tmp_path, "video.skip_frames=3"), ["training"])
+
+
 def test_a_failed_video_gives_status_1_and_its_line(tmp_path, monkeypatch, capsys):
     make_video(tmp_path / "videos/validation/good.mp4", frames=20)
     (tmp_path / "videos/validation/bad.mp4").write_text("no video")
