@@ -65,16 +65,16 @@ def run(folder: Path, repeats: int, sizes: tuple[int, ...] = VIDEOS) -> dict:
                 "cpu_seconds": statistics.median(seconds for seconds, _ in turns),
                 "peak_mb": statistics.median(peak for _, peak in turns),
             }
-    return {"stages": found, "start": {stage.name: _measure(stage, folder, "--help")[0] for stage in STAGES}}
+    return found
 
 
-def _measure(stage: Stage, folder: Path, *instead: str) -> tuple[float, float]:
+def _measure(stage: Stage, folder: Path) -> tuple[float, float]:
     """(processor seconds, peak MB) of one run of a stage, children included."""
     script, *arguments = [part.format(folder=folder) for part in stage.arguments]
     settings = ["paths.json_data_path=annotations.json", "paths.feature_map_folder=features", "paths.model_dir=run",
                 "paths.videos_folder=videos", "data.taxonomy_level=3", *READY]  # fmt: skip
     options = [part for each in (f"paths.data_dir={folder}", *settings) for part in ("--set", each)]
-    command = [sys.executable, script, *(instead or (*options, *arguments))]
+    command = [sys.executable, script, *options, *arguments]
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)
@@ -124,20 +124,25 @@ def make_predictions(folder: Path) -> None:
 
 
 def show(found: dict) -> str:
-    """The results as a Markdown table; the slope is that of seconds beyond the start-up, on log-log axes."""
-    sizes = list(next(iter(found["stages"].values())))
+    """The results as a Markdown table."""
+    sizes = list(next(iter(found.values())))
     columns = [f"{int(size):,} videos: CPU s | peak MB" for size in sizes]
     rows = []
-    for name, of_size in found["stages"].items():
-        start = found["start"][name]
+    for name, of_size in found.items():
         cells = [f"{of_size[size]['cpu_seconds']:.1f} | {of_size[size]['peak_mb']:.0f}" for size in sizes]
-        rows.append(f"{name} | {' | '.join(cells)} | {start:.1f} | {_slope(of_size, sizes[-2:], start)}")
-    return markdown(" | ".join(["stage", *columns, "its --help", "slope of the last two"]), rows)
+        rows.append(f"{name} | {' | '.join(cells)} | {_slope(of_size)}")
+    return markdown(" | ".join(["stage", *columns, "slope"]), rows)
 
 
-def _slope(of_size: dict[str, dict[str, float]], sizes: list[str], start: float) -> str:
-    """d log(seconds beyond the start) / d log(videos) between two sizes; empty where nothing is left to compare."""
-    seconds = [of_size[size]["cpu_seconds"] - start for size in sizes]
-    if len(sizes) < 2 or min(seconds) <= 0:
+def _slope(of_size: dict[str, dict[str, float]]) -> str:
+    """log of how often the second step in size costs the first one, by the log of how often it is as large.
+
+    Steps and not sizes, so that what a start costs counts nowhere: 1 where each video costs the same. Empty where the
+    first step costs nothing that can be told from noise.
+    """
+    videos = [int(size) for size in of_size][-3:]
+    seconds = [of_size[str(size)]["cpu_seconds"] for size in videos]
+    if len(videos) < 3 or seconds[1] - seconds[0] < 0.1:
         return ""
-    return f"{math.log(seconds[1] / seconds[0]) / math.log(int(sizes[1]) / int(sizes[0])):.2f}"
+    cost, size = ((steps[2] - steps[1]) / (steps[1] - steps[0]) for steps in (seconds, videos))
+    return f"{math.log(cost) / math.log(size):.2f}" if cost > 0 else ""

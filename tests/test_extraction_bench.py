@@ -77,10 +77,10 @@ def test_all_contenders_do_the_same_frames(tmp_path):
     assert len(list(tmp_path.glob("*/training/*.tfrecord"))) == 2 and len(list(tmp_path.glob("*/*.npz"))) == 2
 
 
-def test_the_slope_counts_what_grows_beyond_the_start():
-    stages = {"metrics": {"200": {"cpu_seconds": 1.0, "peak_mb": 90.0}, "2000": {"cpu_seconds": 10.5, "peak_mb": 99.6}}}
-    row = sizes.show({"stages": stages, "start": {"metrics": 0.5}}).splitlines()[-1]
-    # (10.5 - 0.5) / (1 - 0.5) = 20 = 10 ** 1.30
-    assert row == "| metrics | 1.0 | 90 | 10.5 | 100 | 0.5 | 1.30 |"
-    stages["metrics"]["200"]["cpu_seconds"] = 0.4
-    assert sizes.show({"stages": stages, "start": {"metrics": 0.5}}).endswith("| 0.5 |  |")
+def test_the_slope_counts_no_start():
+    seconds = {"200": 1.0, "2000": 3.0, "20000": 43.0}
+    stages = {"metrics": {size: {"cpu_seconds": cpu, "peak_mb": 90.0} for size, cpu in seconds.items()}}
+    # 40 seconds for 18,000 videos after 2 for 1,800: log 20 / log 10
+    assert sizes.show(stages).splitlines()[-1] == "| metrics | 1.0 | 90 | 3.0 | 90 | 43.0 | 90 | 1.30 |"
+    stages["metrics"]["2000"]["cpu_seconds"] = 1.05
+    assert sizes.show(stages).endswith("| 43.0 | 90 |  |")
