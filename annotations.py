@@ -10,18 +10,22 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import command_line
 import config
 import utils
-from segments import BACKGROUND_NAME, Segment, check_name, read_seconds, read_segment
+from annotation_formats import activitynet, tables
+from annotation_formats.drafts import Drafts, Options, read_text
+from annotation_formats.members import member
+from segments import BACKGROUND_NAME, JOINERS, Segment, check_name
 from utils import LOGGER
 
 LEAF_LEVEL = 3
 # kinds of oddity that real files hold, each as the warning calls it
 BEYOND, BEFORE = "end beyond their video's end (clipped in labels)", "begin before 0 (clipped in labels)"
-EMPTY, TWICE, TEXT = "have no length (not in labels)", "are given twice", "have their numbers written as text"
+EMPTY, TWICE = "have no length (not in labels)", "are given twice"
+UNSEEN = str.maketrans("", "", JOINERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,81 +130,64 @@ class Annotations:
         return (BACKGROUND_NAME, *kept)
 
 
-def load(path: Path) -> Annotations:
-    """Read an annotation file, and warn once with the number of each kind of oddity.
+def load(path: Path, options: Options | None = None) -> Annotations:
+    """Read an annotation file of any format that is known, and warn once with the number of each kind of oddity.
 
-    Raises ValueError with the file, the place in it, what was expected and what was received.
+    Raises ValueError with the file, the places in it, what was expected and what was received.
     """
-    path = Path(path)
-    value = utils.read_json(path)
-    oddities: Counter[str] = Counter()
+    return _checked(*_read(Path(path), options))
+
+
+def _checked(drafts: Drafts, version: str, taxonomy: list) -> Annotations:
+    """What was read, as annotations."""
     try:
-        database = _member(value, "", "database", dict)
-        videos = {name: _read_video(name, entry, oddities) for name, entry in database.items()}
-        taxonomy = _read_taxonomy(_member(value, "", "taxonomy", list, []))
+        nodes = _read_taxonomy(taxonomy)
+    except ValueError as error:
+        raise ValueError(f"{drafts.path}: {error}") from None
+    videos = {
+        name: Video(name, draft.subset, draft.duration, draft.url or "", tuple(draft.segments))
+        for name, draft in drafts.finish().items()
+    }
+    annotated = Annotations(version, videos, nodes, drafts.path)
+    _warn(annotated)
+    return annotated
+
+
+def _read(path: Path, options: Options | None) -> tuple[Drafts, str, list]:
+    """Read a file, in the format that its content shows: its videos, its version, and the nodes of its taxonomy."""
+    drafts = Drafts(path, options)
+    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        tables.read(drafts, read_text(path))
+        drafts.require_videos("a row for each segment under the header")
+        return drafts, path.stem, []
+    value = utils.read_json(path)
+    try:
+        activitynet.read(drafts, value)
+        return drafts, str(value.get("version") or ""), member(value, "", "taxonomy", list, [])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _warn(annotated: Annotations) -> None:
+    """Tell once what is odd in the segments, and which labels look alike."""
+    oddities: Counter[str] = Counter()
+    for video in annotated.videos.values():
+        for segment in video.segments:
+            oddities[BEYOND] += segment.end > video.duration
+            oddities[BEFORE] += segment.start < 0
+            oddities[EMPTY] += segment.start == segment.end
+        oddities[TWICE] += len(video.segments) - len(set(video.segments))
     kinds = [f"{count} {kind}" for kind, count in oddities.items() if count]
     if kinds:
-        LOGGER.warning("%s: of %d segments, %s", path, sum(len(v.segments) for v in videos.values()), ", ".join(kinds))
-    return Annotations(str(value.get("version") or ""), videos, taxonomy, path)
-
-
-_REQUIRED = object()
-_NUMBER = (int, float, str)
-_KINDS = {dict: "an object", list: "a list", str: "text", int: "a whole number", _NUMBER: "a number"}
-
-
-def _member(parent: object, place: str, key: str, kind: type | tuple, default: object = _REQUIRED) -> Any:
-    """`parent[key]`, or the default where it is missing or null; `place` is the parent's, with a dot behind it."""
-    if not isinstance(parent, dict):
-        raise ValueError(f"{place.rstrip('.') or 'top level'}: expected an object, received {parent!r:.80}")
-    value = parent.get(key)
-    if value is None and default is not _REQUIRED:
-        return default
-    if not isinstance(value, kind) or isinstance(value, bool):
-        received = f"received {value!r:.80}" if key in parent else "but it is missing"
-        raise ValueError(f"{place}{key}: expected {_KINDS[kind]}, {received}")
-    return value
-
-
-def _read_video(name: str, entry: object, oddities: Counter[str]) -> Video:
-    place = f"database.{name}."
-    utils.require_safe_name(name, "database")
-    subset = _member(entry, place, "subset", str)
-    if subset not in config.SUBSETS:
-        raise ValueError(f"{place}subset: expected one of {', '.join(config.SUBSETS)}, received {subset!r}")
-    written = _member(entry, place, "duration", _NUMBER)
-    try:
-        duration = read_seconds(written)
-        if duration < 0:
-            raise ValueError(f"expected at least 0 seconds, received {duration}")
-    except ValueError as error:
-        raise ValueError(f"{place}duration: {error}") from None
-    # the labels of ActivityNet's testing videos were never published
-    entries = _member(entry, place, "annotations", list, [] if subset == "testing" else _REQUIRED)
-    segments = tuple(
-        _read_annotation(annotation, f"{place}annotations[{number}]", oddities)
-        for number, annotation in enumerate(entries)
-    )
-    oddities[BEYOND] += sum(segment.end > duration for segment in segments)
-    oddities[BEFORE] += sum(segment.start < 0 for segment in segments)
-    oddities[EMPTY] += sum(segment.start == segment.end for segment in segments)
-    oddities[TWICE] += len(segments) - len(set(segments))
-    return Video(name, subset, duration, _member(entry, place, "url", str, ""), segments)
-
-
-def _read_annotation(annotation: object, place: str, oddities: Counter[str]) -> Segment:
-    span = _member(annotation, f"{place}.", "segment", list)
-    label = _member(annotation, f"{place}.", "label", str)
-    if len(span) != 2:
-        raise ValueError(f"{place}.segment: expected [start, end], received {span!r:.80}")
-    try:
-        segment = read_segment(span[0], span[1], label)
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
-    oddities[TEXT] += any(isinstance(number, str) for number in span)
-    return segment
+        total = sum(len(video.segments) for video in annotated.videos.values())
+        LOGGER.warning("%s: of %d segments, %s", annotated.source, total, ", ".join(kinds))
+    alike: dict[str, list[str]] = {}
+    for label in annotated.labels():
+        alike.setdefault("".join(label.casefold().translate(UNSEEN).split()), []).append(label)
+    some = [" and ".join(map(repr, labels)) for labels in alike.values() if len(labels) > 1]
+    if some:
+        LOGGER.warning("%s: labels that differ in case, spaces or joiners only are different classes: %s",
+                       annotated.source, ", ".join(some))  # fmt: skip
 
 
 def _read_taxonomy(entries: list) -> tuple[Node, ...]:
@@ -209,9 +196,9 @@ def _read_taxonomy(entries: list) -> tuple[Node, ...]:
     for number, entry in enumerate(entries):
         place = f"taxonomy[{number}]."
         node = Node(
-            _member(entry, place, "nodeId", int),
-            check_name(_member(entry, place, "nodeName", str)),
-            _member(entry, place, "parentId", int, None),
+            member(entry, place, "nodeId", int),
+            check_name(member(entry, place, "nodeName", str)),
+            member(entry, place, "parentId", int, None),
         )
         if node.id in nodes:
             raise ValueError(f"{place}nodeId: {node.id} is given twice")
@@ -280,32 +267,29 @@ def summary(annotated: Annotations, level: int = LEAF_LEVEL) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     parser = command_line.make_parser(
-        "Check an annotation file in ActivityNet's JSON layout and summarise it, or make one from a CSV file.\n\n"
-        "The CSV has a header and a row for each segment: video,start,end,label[,subset][,duration][,url], times in\n"
+        "Check an annotation file and summarise it, or make one in ActivityNet's JSON layout of it.\n\n"
+        "A table has a header and a row for each segment: video,start,end,label[,subset][,duration][,url], times in\n"
         "seconds. A row with start, end and label left empty is a video without segments.\n"
         "  subset    without this column: FOLDER/<subset>/ where --videos finds the video there, else a fifth of the\n"
         "            videos, chosen by a hash of their ids, is validation and the rest training\n"
         "  duration  without it: read from the video that --videos finds, else the end of its last segment"
     )
-    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="JSON or CSV; else paths.json_data_path")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="where the JSON made of a CSV goes")
-    parser.add_argument("--videos", type=Path, metavar="FOLDER", help="the CSV's videos: <id>.* or <subset>/<id>.*")
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="annotations; else paths.json_data_path")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="where the JSON made of it goes")
+    parser.add_argument("--videos", type=Path, metavar="FOLDER", help="the videos: <id>.* or <subset>/<id>.*")
     parser.add_argument("--taxonomy-level", type=int, metavar="0-3", help="level of the classes")
     arguments = parser.parse_args(argv)
 
     def run() -> None:
         settings = command_line.from_arguments(arguments)
         path, level = arguments.file or settings.paths.json_data_path, arguments.taxonomy_level
-        if path.suffix.lower() == ".csv":
-            from annotation_formats import tables
-
-            if arguments.output is None:
-                raise ValueError(f"{path}: --output FILE.json says where the annotations made of a CSV file go")
-            tables.convert(path, arguments.output, arguments.videos)
-            path = arguments.output
-        elif arguments.output or arguments.videos:
-            raise ValueError(f"{path}: --output and --videos belong to a CSV file (a name that ends in .csv)")
-        print(summary(load(path), settings.data.taxonomy_level if level is None else level))
+        if arguments.output is not None and arguments.output.suffix.lower() != ".json":
+            raise ValueError(f"--output: expected a name that ends in .json, received {arguments.output}")
+        drafts, version, taxonomy = _read(path, Options(videos=arguments.videos))
+        annotated = _checked(drafts, version, taxonomy)
+        if arguments.output is not None:
+            utils.write_json(arguments.output, activitynet.written(drafts.videos, version, taxonomy))
+        print(summary(annotated, settings.data.taxonomy_level if level is None else level))
 
     return command_line.run_script(run, arguments.verbosity)
 

@@ -22,20 +22,25 @@ from features.records import feature_file, recorded_spec
 
 
 def video_files(folder: Path, subset: str) -> list[Path]:
-    """A subset's video files in the order of their names; whatever is there is a video until reading it says
-    otherwise, broken links too.
+    """A subset's video files in the order of their names, broken links too; a line tells how many files are none.
 
     Raises ValueError when there is none, or when two have one id.
     """
-    files = video_input.find_videos(folder / subset, any_suffix=True)
+    files = video_input.find_videos(folder / subset)
     if not files:
         raise ValueError(
             f"{folder / subset}: expected video files (<id>.mp4, …), received none: put your videos of this "
             f"subset there, or run `python download_video_script.py {subset}`"
         )
-    for first, second in zip(files, files[1:], strict=False):
-        if first.stem == second.stem:
-            raise ValueError(f"{second}: expected one file a video, received also {first.name}")
+    by_id: dict[str, Path] = {}
+    for path in files:
+        other = by_id.setdefault(video_input.video_id(path), path)
+        if other is not path:
+            raise ValueError(f"{path}: expected one file a video, received also {other.name}")
+    others = sorted({path.name for path in (folder / subset).glob("[!.]*")} - {path.name for path in files})
+    if others:
+        utils.LOGGER.info("%s: passed over %d names that do not end as a video's, such as %s",
+                          folder / subset, len(others), utils.one_line(others[0]))  # fmt: skip
     return files
 
 
@@ -55,11 +60,11 @@ def missing_features(
     folder, todo = paths.feature_map_folder, {}
     utils.remove_temporary_files(folder)
     for subset in subsets:
-        videos = [path for path in video_files(paths.videos_folder, subset) if in_shard(path.stem, shard)]
+        ids = {path: video_input.video_id(path) for path in video_files(paths.videos_folder, subset)}
         utils.remove_temporary_files(folder / subset)
-        targets = {video: feature_file(folder, subset, video.stem) for video in videos}
+        targets = {path: feature_file(folder, subset, id_) for path, id_ in ids.items() if in_shard(id_, shard)}
         todo |= {video: target for video, target in targets.items() if not target.exists()}
-        utils.LOGGER.info("%s: %d videos, %d of them have features", subset, len(videos),
+        utils.LOGGER.info("%s: %d videos, %d of them have features", subset, len(targets),
                           sum(target.exists() for target in targets.values()))  # fmt: skip
     # so that no thread is left with a long video when the others are done
     return {video: todo[video] for video in sorted(todo, key=lambda video: -video.lstat().st_size)}

@@ -105,7 +105,7 @@ def _draw_lane(axes: Axes, row: int, segments: list[tuple], colours: dict[str, s
 
 
 def _video_file(folder: Path, video_id: str) -> Path:
-    files = [path for path in video_input.find_videos(folder, any_suffix=True) if path.stem == video_id]
+    files = [path for path in video_input.find_videos(folder) if video_input.video_id(path) == video_id]
     if not files:
         raise ValueError(f"{folder}: holds no file of the video {video_id!r}")
     return files[0]

@@ -71,7 +71,7 @@ def load_content(paths: config.PathSettings, subset: str, level: int) -> PageCon
 
 def _video_files(folder: Path) -> dict[str, Path]:
     """Video id -> its file."""
-    return {path.stem: path for path in video_input.find_videos(folder, any_suffix=True) if path.is_file()}
+    return {video_input.video_id(path): path for path in video_input.find_videos(folder) if path.is_file()}
 
 
 def _view(

@@ -6,6 +6,7 @@ Symbols: T sampled frames, N and M segments. Times are seconds, float64. Every c
 from __future__ import annotations
 
 import math
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 BACKGROUND, BACKGROUND_NAME = 0, "background"  # the class of frames without an action, in numbers and in files
 # finer than any container's clock, coarser than the rounding of float64: a midpoint of 22.95 and 23.05 is 23 exactly
 DECIMALS = 6
+# zero-width (non-)joiners: parts of letters in Persian, Urdu and Hindi, and of emoji
+JOINERS = "\u200c\u200d"
 
 
 def frame_boundaries(timestamps: np.ndarray, duration: float) -> np.ndarray:
@@ -67,6 +70,17 @@ def rows_at_rate(count: int, rate: float) -> tuple[np.ndarray, float]:
     import numpy as np
 
     return (np.arange(count) + 0.5) / rate, count / rate
+
+
+def rows_of_clips(count: int, fps: float, stride: float, window: float) -> tuple[np.ndarray, float]:
+    """The centres [count] of clips of `window` source frames, a new one every `stride` frames, and the last one's end.
+
+    Clip i shows the source frames from i * stride to i * stride + window.
+    """
+    import numpy as np
+
+    first = np.arange(count) * stride
+    return (first + window / 2) / fps, float(first[-1] + window) / fps
 
 
 def frame_labels(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -164,10 +178,28 @@ def read_segment(start: object, end: object, label: str) -> Segment:
     return segment
 
 
+def as_compared(label: str) -> str:
+    """A label with each letter and its accents as one character, plain spaces, and no soft hyphens.
+
+    Files write the same word in either way; both mean one class.
+    """
+    if label.isascii():
+        return label
+    name = unicodedata.normalize("NFC", label).replace("\u00ad", "")
+    return "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in name)
+
+
 def check_name(label: str) -> str:
-    """Return a label if it can name a class; raise ValueError otherwise."""
-    if not label.strip() or not label.isprintable():
-        raise ValueError(f"expected a label of printable characters, received {label!r:.80}")
-    if label.casefold() == BACKGROUND_NAME:
+    """Return a label, as labels are compared, if it can name a class; raise ValueError otherwise.
+
+    Joiners stay, since letters and emoji need them; what turns the direction of writing is refused, since it shows
+    other text than is there.
+    """
+    name = as_compared(label)
+    odd = [letter for letter in name if not letter.isprintable() and letter not in JOINERS]
+    if odd or not name.strip(JOINERS + " "):
+        which = f" with {' '.join(sorted({f'U+{ord(letter):04X}' for letter in odd}))}" if odd else ""
+        raise ValueError(f"expected a label of printable characters, received {label!r:.80}{which}")
+    if name.casefold() == BACKGROUND_NAME:
         raise ValueError(f"label {label!r}: reserved for time without a segment; leave these segments out")
-    return label
+    return name

@@ -19,6 +19,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -245,8 +246,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def composed(text: str) -> str:
+    """`text` with each letter and its accents as one character, so that equal names compare equal (Unicode's NFC).
+
+    macOS writes names of files the other way.
+    """
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def require_safe_name(name: str, what: str) -> str:
-    """Return `name` if it can be a file name inside a folder of ours; raise ValueError otherwise.
+    """Return `name`, composed, if it can be a file name inside a folder of ours; raise ValueError otherwise.
 
     Ids come from files that strangers wrote: `../x`, `/x`, `a\\b` and control characters must not leave the folder.
     """
@@ -260,7 +269,7 @@ def require_safe_name(name: str, what: str) -> str:
         or re.fullmatch(WINDOWS_DEVICES, name.partition(".")[0].strip().lower())
     ):
         raise ValueError(f"{what}: expected an id that can be a file name, received {name!r:.120}")
-    return name
+    return composed(name)
 
 
 def seed_everything(seed: int, deterministic: bool) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import utils
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -38,19 +40,19 @@ class VideoHeader:
     height: int
 
 
-def find_videos(folder: Path, any_suffix: bool = False) -> list[Path]:
+def find_videos(folder: Path) -> list[Path]:
     """What `folder` holds under the name of a video, in the order of the names; nothing when it is no folder.
 
-    Hidden names, which temporary files have, are passed over. What a name stands for (a folder, a broken link) is for
-    the caller to find out, who may want to name it.
-
-    Args:
-        any_suffix: for a folder in which nothing but videos belongs: all names, not only those with a suffix of
-            `VIDEO_SUFFIXES`.
+    Hidden names, which temporary files have, are passed over, and what other programs put beside videos. What a name
+    stands for (a folder, a broken link) is for the caller to find out, who may want to name it.
     """
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in paths if not path.name.startswith(".")
-            and (any_suffix or path.suffix.lower() in VIDEO_SUFFIXES)]  # fmt: skip
+    return [path for path in paths if not path.name.startswith(".") and path.suffix.lower() in VIDEO_SUFFIXES]
+
+
+def video_id(path: Path) -> str:
+    """What annotations and features call the video in a file: its name without the ending, composed."""
+    return utils.composed(path.stem)
 
 
 def read_header(path: Path) -> VideoHeader:

@@ -1,187 +1,145 @@
-"""A CSV file of segments -> annotations in ActivityNet's JSON layout.
+"""A table of segments (CSV, TSV, with semicolons) <-> annotations.
 
-Columns: video, start, end, label, and where it has them subset, duration (seconds) and url. A row is a segment, or a
-video without segments when start, end and label are empty.
+Columns: video, start, end, label, and where it has them subset, duration (seconds) and url, in any case of letters and
+under the names that other tools give them. A row is a segment, or a video without segments when start, end and label
+are empty.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
+import io
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import config
-import segments
-import utils
-from segments import Segment
+from annotation_formats.drafts import Drafts, read_subset, seconds
 from utils import LOGGER
-from video_input import VIDEO_SUFFIXES, find_videos, read_header
 
 REQUIRED = ("video", "start", "end", "label")
-OPTIONAL = ("subset", "duration", "url")
-VALIDATION_SHARE = 0.2
+# what a column may be called, in lower-case letters and digits; of several that are there, the first
+NAMES = {
+    "video": ("video", "videoid", "videoname", "videofile", "file", "filename", "clip", "media", "mediafilename"),
+    "start": ("start", "starttime", "startseconds", "starttimestamp", "starts", "startsec", "begin", "begintime",
+              "onset", "from", "tstart", "beginseconds"),
+    "end": ("end", "endtime", "endseconds", "endtimestamp", "ends", "endsec", "stop", "stoptime", "stoptimestamp",
+            "stopseconds", "offset", "to", "tend", "until"),
+    "start ms": ("startms", "starttimems", "beginms", "startmilliseconds", "begintimems", "begintimemsec"),
+    "end ms": ("endms", "endtimems", "stopms", "endmilliseconds", "endtimemsec"),
+    "start frame": ("startframe", "framestart", "firstframe", "beginframe"),
+    "end frame": ("endframe", "stopframe", "frameend", "lastframe"),
+    "label": ("label", "class", "classname", "labelname", "category", "behavior", "behaviour", "action", "activity",
+              "event", "tag", "annotation"),
+    "verb": ("verb",),
+    "noun": ("noun",),
+    "text": ("narration", "text", "description"),
+    "subset": ("subset", "split", "set", "partition"),
+    "duration": ("duration", "videoduration", "mediaduration"),
+    "url": ("url", "link", "address"),
+}  # fmt: skip
+# what stands for a column that is not there
+INSTEAD = {"start": ("start ms", "start frame"), "end": ("end ms", "end frame"), "label": ("verb", "text")}
 
 
-@dataclass
-class _Draft:
-    """A video as its rows tell it; None where they do not."""
-
-    line: int  # of its first row
-    segments: list[Segment] = field(default_factory=list)
-    subset: str | None = None
-    duration: float | None = None
-    url: str | None = None
-
-
-def convert(table: Path, output: Path, videos: Path | None = None) -> None:
-    """Write the segments of `table` as an annotation file.
-
-    Args:
-      table: the CSV file, in UTF-8; commas, semicolons or tabs between its columns.
-      output: the JSON file.
-      videos: a folder with `<id>.*` or `<subset>/<id>.*`, which tells what the table does not.
-
-    Raises:
-      ValueError: with file and line, what was expected and what was received.
-    """
-    table, output = Path(table), Path(output)
-    if output.suffix.lower() != ".json":
-        raise ValueError(f"--output: expected a name that ends in .json, received {output}")
-    drafts = _read(table)
-    if not drafts:
-        raise ValueError(f"{table}: expected a row for each segment under the header, received none")
-    if videos is not None:
-        _ask_files(drafts, Path(videos), table)
-    _use_last_ends(drafts, table)
-    _split([(name, draft) for name, draft in drafts.items() if draft.subset is None])
-    database = {
-        name: {
-            "subset": draft.subset,
-            "duration": draft.duration,
-            "url": draft.url or "",
-            "annotations": [{"label": s.label, "segment": [s.start, s.end]} for s in draft.segments],
-        }
-        for name, draft in drafts.items()
-    }
-    utils.write_json(output, {"version": table.stem, "taxonomy": [], "database": database})
-
-
-def _read(table: Path) -> dict[str, _Draft]:
-    drafts: dict[str, _Draft] = {}
-    for line, row in _rows(table):
+def read(drafts: Drafts, text: str) -> None:
+    """Read the rows of a table; wrong ones are kept to be told together. Raises ValueError for a bad header."""
+    for line, row in _rows(drafts, text):
         try:
-            name = row["video"]
-            if name.lower().endswith(VIDEO_SUFFIXES):  # of a file, where an id would do
-                name = name.removesuffix(Path(name).suffix)
-            draft = drafts.setdefault(utils.require_safe_name(name, "video"), _Draft(line))
-            if row["start"] or row["end"] or row["label"]:
-                draft.segments.append(segments.read_segment(row["start"], row["end"], row["label"]))
-            _note(draft, "subset", row.get("subset"))
-            _note(draft, "url", row.get("url"))
+            draft = drafts.video(row["video"], str(line))
+            start, end, label = _segment(row)
+            if start or end or label:
+                if "start frame" in row:
+                    first = drafts.options.first_frame or 0
+                    rate = drafts.rate(draft)
+                    start, end = (seconds(start) - first) / rate, (seconds(end) - first + 1) / rate
+                elif "start ms" in row:
+                    start, end = seconds(start) / 1000, seconds(end) / 1000
+                drafts.add(draft, start, end, label)
+            drafts.note(draft, "subset", row.get("subset") and read_subset(row["subset"]))
+            drafts.note(draft, "url", row.get("url"))
             if row.get("duration"):
-                _note(draft, "duration", segments.read_seconds(row["duration"]))
-            if draft.subset is not None and draft.subset not in config.SUBSETS:
-                raise ValueError(f"subset: expected one of {', '.join(config.SUBSETS)}, received {draft.subset!r}")
-            if draft.duration is not None and draft.duration <= 0:
-                raise ValueError(f"duration: expected more than 0 seconds, received {draft.duration}")
+                duration = seconds(row["duration"])
+                if duration <= 0:
+                    raise ValueError(f"duration: expected more than 0 seconds, received {duration}")
+                drafts.note(draft, "duration", duration)
         except ValueError as error:
-            raise ValueError(f"{table}:{line}: {error}") from None
-    return drafts
+            drafts.wrong(str(line), error)
 
 
-def _note(draft: _Draft, name: str, value: object) -> None:
-    """Keep what a row says of its video; an empty cell says nothing."""
-    known = getattr(draft, name)
-    if not value:
-        return
-    if known is not None and known != value:
-        raise ValueError(f"{name}: expected {known!r} as in an earlier row of this video, received {value!r}")
-    setattr(draft, name, value)
+def _segment(row: dict[str, str]) -> tuple[str, str, str]:
+    start, end = (next(row[name] for name in (key, *INSTEAD[key]) if name in row) for key in ("start", "end"))
+    if "label" in row:
+        return start, end, row["label"]
+    return start, end, f"{row['verb']} {row['noun']}".strip() if "noun" in row else row.get("verb", row.get("text", ""))
 
 
-def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line numbers and rows, with names in lower case and nothing around the cells."""
+def header_of(text: str) -> tuple[list[str], str, int]:
+    """The names in the first line, what stands between them, and how many lines come before it (Excel's `sep=;`)."""
+    lines = text.split("\n", 2)
+    told = re.fullmatch(r"sep=(.)\r?", lines[0])
+    header = lines[1] if told and len(lines) > 1 else lines[0]
+    delimiter = told[1] if told else max(",;\t", key=header.count)
+    return next(csv.reader([header.rstrip("\r")], delimiter=delimiter), []), delimiter, int(bool(told))
+
+
+def _rows(drafts: Drafts, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line numbers and rows, by our names of the columns, with nothing around the cells."""
+    table = drafts.path
+    reader = None
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=max(",;\t", key=header.count), strict=True)
-            names = [name.strip().lower() for name in next(reader, [])]
-            _check_header(table, names)
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(names):
-                    raise ValueError(
-                        f"{table}:{reader.line_num}: expected {len(names)} cells ({','.join(names)}), received "
-                        f'{len(cells)}; a label with a comma stands in "quotes"'
-                    )
-                yield reader.line_num, dict(zip(names, (cell.strip() for cell in cells), strict=True))
-    except FileNotFoundError:
-        raise ValueError(f"{table}: no such file") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{table}: not in UTF-8; save the table as CSV UTF-8") from None
+        header, delimiter, skipped = header_of(text)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        for _ in range(skipped + 1):
+            next(reader, None)
+        columns = _columns(table, header)
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(header):
+                names = ",".join(name.strip().lower() for name in header)
+                drafts.wrong(str(reader.line_num), f"expected {len(header)} cells ({names}), received {len(cells)}; a "
+                                                   'label with a comma stands in "quotes"')  # fmt: skip
+                continue
+            row = {name: cells[position].strip() for name, position in columns.items()}
+            yield reader.line_num, {"video": table.stem} | row
     except csv.Error as error:
-        raise ValueError(f"{table}:{reader.line_num}: not CSV: {error}") from None
+        raise ValueError(f"{table}:{reader.line_num if reader else 1}: not CSV: {error}") from None
 
 
-def _check_header(table: Path, names: list[str]) -> None:
-    missing = [name for name in REQUIRED if name not in names]
-    if missing:
+def known_columns(header: list[str]) -> dict[str, int]:
+    """Our names of the columns that a header has, with their positions."""
+    plain = [re.sub(r"\((s|sec|seconds)\)|\[(s|sec|seconds)\]|[^a-z0-9]", "", name.lower()) for name in header]
+    found = {}
+    for column, names in NAMES.items():
+        present = [name for name in names if name in plain]
+        if present:
+            found[column] = plain.index(present[0])
+    for column, others in INSTEAD.items():
+        kept = next((name for name in (column, *others) if name in found), None)
+        for name in {column, *others} - {kept}:
+            found.pop(name, None)
+    return found
+
+
+def _columns(table: Path, header: list[str]) -> dict[str, int]:
+    columns = known_columns(header)
+    names = [name.strip().lower() for name in header]
+    missing = [name for name in REQUIRED if not {name, *INSTEAD.get(name, ())} & set(columns)]
+    if missing and (missing != ["video"] or len(columns) < len(REQUIRED) - 1):
         raise ValueError(
             f"{table}:1: expected a header with {','.join(REQUIRED)}, received {','.join(names)!r:.120}; "
             f"missing: {', '.join(missing)}"
         )
-    twice = {name for name in names if names.count(name) > 1}
+    if missing:
+        LOGGER.warning("%s: has no column video: all of it is taken for the video %r", table, table.stem)
+    twice = {name for name in names if name and names.count(name) > 1}
     if twice:
         raise ValueError(f"{table}:1: expected each column once, received {', '.join(sorted(twice))} more than once")
-    unused = [name for name in names if name not in REQUIRED + OPTIONAL]
+    if ("start ms" in columns) != ("end ms" in columns) or ("start frame" in columns) != ("end frame" in columns):
+        raise ValueError(f"{table}:1: expected starts and ends in one unit, received {','.join(names)!r:.120}")
+    if "noun" in columns and "verb" not in columns:
+        del columns["noun"]
+    unused = [name for position, name in enumerate(names) if position not in columns.values()]
     if unused:
         LOGGER.warning("%s: columns that are not used: %s", table, ", ".join(unused))
-
-
-def _ask_files(drafts: dict[str, _Draft], folder: Path, table: Path) -> None:
-    """Let the video files say what the table does not: the duration and, by their folder, the subset."""
-    if not folder.is_dir():
-        raise ValueError(f"--videos {folder}: no such folder")
-    places = (*(folder / subset for subset in config.SUBSETS), folder)
-    files = {path.stem: path for place in reversed(places) for path in find_videos(place)}
-    missing = [name for name in drafts if name not in files]
-    if missing:
-        LOGGER.warning("%s: %d of %d videos of %s are not there, such as %s", folder, len(missing), len(drafts), table,
-                       missing[0])  # fmt: skip
-    for name, draft in drafts.items():
-        if name not in files:
-            continue
-        if draft.subset is None and files[name].parent.name in config.SUBSETS:
-            draft.subset = files[name].parent.name
-        if draft.duration is None:
-            # a container that does not say leaves it to the segments
-            draft.duration = round(read_header(files[name]).duration, 3) or None
-
-
-def _use_last_ends(drafts: dict[str, _Draft], table: Path) -> None:
-    """Let the end of its last segment stand for a duration that nothing told."""
-    unknown = {name: draft for name, draft in drafts.items() if draft.duration is None}
-    for name, draft in unknown.items():
-        draft.duration = max((segment.end for segment in draft.segments), default=0.0)
-        if draft.duration <= 0:
-            raise ValueError(
-                f"{table}:{draft.line}: video {name!r} has no segment that tells its duration: add a duration column, "
-                "or give the folder with the videos: --videos FOLDER"
-            )
-    if unknown:
-        LOGGER.warning(
-            "%s: for want of durations, %d of %d videos are taken to end with their last segment; a duration column or "
-            "--videos FOLDER would tell", table, len(unknown), len(drafts),
-        )  # fmt: skip
-
-
-def _split(undecided: list[tuple[str, _Draft]]) -> None:
-    """A fifth of the videos, and at least one of two, becomes validation: those whose ids have the smallest hashes."""
-    undecided.sort(key=lambda item: hashlib.sha256(item[0].encode()).digest())
-    count = max(round(VALIDATION_SHARE * len(undecided)), 1) if len(undecided) > 1 else 0
-    for number, (_, draft) in enumerate(undecided):
-        draft.subset = "validation" if number < count else "training"
+    return columns

@@ -11,7 +11,7 @@ from annotations import Video
 from config import SUBSETS
 from download.manifest import HAVE, Manifest
 from utils import write_json, write_text
-from video_input import find_videos
+from video_input import find_videos, video_id
 
 DONE, NOT_TRIED = "done", "not_tried"
 
@@ -32,7 +32,7 @@ class Folder:
             for path in find_videos(root / subset):
                 if path.is_file():
                     self.sizes[f"{subset}/{path.name}"] = path.stat().st_size
-                    self._by_id.setdefault((subset, path.stem), path)
+                    self._by_id.setdefault((subset, video_id(path)), path)
 
     def has_whole(self, video: Video, manifest: Manifest) -> bool:
         """True when the manifest knows the video's file and the file has kept its size."""

@@ -10,7 +10,7 @@ import numpy as np
 
 import utils
 from evaluation import detection, matching
-from segments import Segment
+from segments import Segment, as_compared
 
 # video id -> [{"label": …, "score": …, "segment": [start, end]}]
 Results = Mapping[str, list[dict]]
@@ -30,7 +30,11 @@ def load_predictions(path: Path) -> dict[str, list[dict]]:
         list(_entries(results))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return results
+    # names are written in one of two ways, and compared in one
+    return {
+        utils.composed(video): [entry | {"label": as_compared(entry["label"])} for entry in entries]
+        for video, entries in results.items()
+    }
 
 
 def _entries(results: Results) -> Iterator[tuple[str, int, str, float, float, float]]:

@@ -28,7 +28,7 @@ SPEC_FILE = "extractor.json"
 # of a folder's spec, what two sets of features must share to be mixed; versions may differ
 SPEC_KEYS = (
     "backbone", "weights", "weights_sha256", "seed", "preprocessing", "feature_pooling", "feature_shape", "resize",
-    "skip_frames", "rate", "dtype",
+    "skip_frames", "rate", "placing", "dtype",
 )  # fmt: skip
 # what the files of one folder must share as well, with what a spec of before these keys stands for. Consumers compare
 # them only where the settings ask for one: runtimes differ by rounding

@@ -133,7 +133,7 @@ def test_unlabelled_videos_and_a_byte_order_mark(tmp_path):
         ({"duration": -1}, r"database\.a\.duration: expected at least 0 seconds, received -1"),
         ({"duration": float("nan")}, r"database\.a\.duration: expected a finite"),
         ({"duration": None}, r"database\.a\.duration: expected a number"),
-        ({"subset": "test"}, r"database\.a\.subset: expected one of training, validation, testing, received 'test'"),
+        ({"subset": "some"}, r"database\.a\.subset: expected one of training, validation, testing.* received 'some'"),
         ({"url": 5}, r"database\.a\.url: expected text"),
     ],
 )
@@ -144,7 +144,7 @@ def test_errors_name_file_and_place(tmp_path, change, place):
     assert str(error.value).startswith(f"{path}: ")
 
 
-@pytest.mark.parametrize("key", ["duration", "subset", "annotations"])
+@pytest.mark.parametrize("key", ["duration", "annotations"])
 def test_missing_keys(tmp_path, key):
     entry = video()
     del entry[key]
@@ -272,7 +272,7 @@ def test_the_script_ends_with_status_2_and_one_line(tmp_path, capsys):
     assert annotations.main([str(path)]) == 2
     assert capsys.readouterr().err.startswith(f"error: {path}: database.a.duration")
     assert annotations.main([str(path), "--output", str(tmp_path / "b.json")]) == 2
-    assert "belong to a CSV file" in capsys.readouterr().err
+    assert not (tmp_path / "b.json").exists()
 
 
 def test_classes_of_random_trees_are_those_of_the_names_on_the_way_up(tmp_path):

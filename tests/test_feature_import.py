@@ -10,8 +10,8 @@ from label_segments import labels_to_segments
 import annotations
 import data
 import segments
+from features import array_files, records
 from features import arrays as importing
-from features import records
 
 SALADS = Path(__file__).parents[1].parent / "shared/data/salads"
 
@@ -85,14 +85,14 @@ def test_bad_arrays_are_named_and_the_rest_is_done(tmp_path, arrays, capsys, nam
     assert list(imported(tmp_path)) == ["good"]
     assert name in capsys.readouterr().err
     with pytest.raises(ValueError, match=reason):
-        importing.as_video(arrays / name, 2.0, 10.0)
+        importing.as_video(arrays / name, importing.Placing(2.0), 10.0)
 
 
 def test_files_that_are_no_arrays_are_named(arrays):
     for name, content in (("a.npy", b"nothing"), ("b.npz", b""), ("c.csv", b"1,2\n3\n"), ("d.csv", b"a,b\nc,d\n")):
         (arrays / name).write_bytes(content)
         with pytest.raises(ValueError, match=f"{name}: not an array of features"):
-            importing.read_array(arrays / name)
+            array_files.read_array(arrays / name)
 
 
 def test_widths_must_agree(tmp_path, arrays, capsys):
@@ -140,7 +140,7 @@ def test_impossible_rates_are_refused(tmp_path, rate):
 def test_without_rate_or_timestamps_the_option_is_named(arrays):
     np.save(arrays / "a.npy", np.ones((20, 3)))
     with pytest.raises(ValueError, match="--rate"):
-        importing.as_video(arrays / "a.npy", None, 10.0)
+        importing.as_video(arrays / "a.npy", importing.Placing(), 10.0)
 
 
 @pytest.mark.skipif(not SALADS.exists(), reason="needs ../shared/data/salads")
@@ -150,7 +150,7 @@ def test_the_true_labels_of_salads_decode_to_their_own_segments(split):
     classes = annotated.classes()
     index = {name: number for number, name in enumerate(classes)}
     for video in annotated.videos.values():
-        found = importing.as_video(SALADS / f"features/{video.id}.npy", 1.0, video.duration)
+        found = importing.as_video(SALADS / f"features/{video.id}.npy", importing.Placing(1.0), video.duration)
         labels = data.video_labels(video, found.timestamps, index)
         boundaries = segments.frame_boundaries(found.timestamps, found.duration)
         spans, labels = labels_to_segments(labels, boundaries)

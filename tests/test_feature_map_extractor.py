@@ -172,3 +172,22 @@ def test_the_map_size_is_checked_before_the_first_video(tmp_path):
                       "video.resize=[64, 64]")  # fmt: skip
     with pytest.raises(ValueError, match=r"expected \[2, 2, 1280\].* received \[5, 5, 1536\]"):
         make_embed(chosen.extractor, chosen.video)
+
+
+def test_what_other_programs_put_beside_videos_is_passed_over(tmp_path, monkeypatch, capsys, caplog):
+    caplog.set_level("INFO")
+    make_video(tmp_path / "videos/training/party.mp4", frames=20)
+    for name in ("party.eaf", "party.srt", "Thumbs.db", ".party.part.mp4"):
+        (tmp_path / "videos/training" / name).write_text("x")
+    assert run(tmp_path, monkeypatch, "training") == 0
+    assert "1 videos" in capsys.readouterr().out
+    assert "passed over 3 names that do not end as a video's, such as Thumbs.db" in caplog.text
+
+
+def test_features_bear_the_composed_name(tmp_path, monkeypatch):
+    make_video(tmp_path / "videos/training/Cafe\u0301.mp4", frames=20)
+    assert run(tmp_path, monkeypatch, "training") == 0
+    assert [path.stem for path in (tmp_path / "features/training").iterdir()] == ["Caf\u00e9"]
+    make_video(tmp_path / "videos/training/Caf\u00e9.mp4", frames=20)
+    with pytest.raises(ValueError, match="one file a video"):
+        run(tmp_path, monkeypatch, "training")

@@ -14,7 +14,7 @@ import pytest
 
 import command_line
 import utils
-from features import arrays
+from features import array_files as arrays
 from localization.results import Segment
 from localization.writers import write_csv
 from report_page import rendering
