@@ -21,6 +21,7 @@ from tqdm import tqdm
 import command_line
 import utils
 from sample.timeline import FPS, HEIGHT, TAXONOMY, WIDTH, Timeline, plan_timeline
+from video_reading.door import open_video
 
 VERSION = "sample set 2"  # raise it whenever what is drawn changes: files of another version are drawn again
 VIDEOS = {"training": 40, "validation": 8, "testing": 8}
@@ -83,13 +84,11 @@ def _is_whole(plan: _Plan) -> bool:
     """Whether the file is there, says that it is this plan's, and has every frame."""
     import av
 
-    if not plan.path.exists():
-        return False
     try:
-        with av.open(str(plan.path)) as container:
-            frames = sum(packet.size > 0 and not packet.is_corrupt for packet in container.demux(video=0))
-            return container.metadata.get("comment") == plan.origin and frames == plan.timeline.frames
-    except (av.FFmpegError, IndexError):  # no video file, or one without pictures
+        with open_video(plan.path) as video:
+            frames = sum(packet.size > 0 and not packet.is_corrupt for packet in video.container.demux(video.stream))
+            return video.container.metadata.get("comment") == plan.origin and frames == plan.timeline.frames
+    except (av.FFmpegError, ValueError):
         return False
 
 

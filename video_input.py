@@ -1,41 +1,46 @@
 """One video file -> its sampled frames (every `skip_frames`-th, RGB, resized) with the times at which they are shown.
 
-And a folder -> its video files. OpenCV decodes and resizes; the container's header is read with PyAV, which names what
-is wrong with a file.
+And a folder -> its video files. PyAV decodes, OpenCV resizes; what a file needs until it is a picture with a time lies
+in video_reading/.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import utils
+from video_reading.clock import Clock, packet_end
+from video_reading.door import OpenVideo, open_video
+from video_reading.upright import upright_pixels
 
 if TYPE_CHECKING:
     import numpy as np
+    from av.stream import Stream
 
 # how the names of video files end, in any case of letters
 VIDEO_SUFFIXES = (
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob",
-    ".webm", ".wmv",
+    ".3gp", ".avi", ".flv", ".h264", ".h265", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
+    ".ogv", ".ts", ".vob", ".webm", ".wmv",
 )  # fmt: skip
 # of the seconds that the header declares, what may be missing at the end before a file counts as cut: containers round
 # up, sound may outlast the picture, and an encoder may drop the last frames
 CUT_SECONDS = 0.5
 CUT_SHARE = 0.02
-# a frame of 8192 x 8192: twice 8K. More is a broken or hostile header, which would ask for gigabytes
-MAX_PIXELS = 1 << 26
+# containers that declare one length for all that is in them, as the length of the picture
+ONE_LENGTH = ("asf",)
 
 
 @dataclass(frozen=True)
 class VideoHeader:
-    """What a container says of its first video stream; 0 where it says nothing."""
+    """What a container says of its picture; 0 where it says nothing."""
 
     fps: float
-    duration: float  # seconds
+    duration: float  # seconds from the file's start to the end of the picture
     width: int  # pixels, before rotation
     height: int
 
@@ -56,33 +61,48 @@ def video_id(path: Path) -> str:
 
 
 def read_header(path: Path) -> VideoHeader:
-    """Read a container's header. Raises ValueError with the file and the reason when it is not a readable video."""
+    """Read a container's header. Raises ValueError with the file and the reason when it is not a readable video.
+
+    Where the container declares one length for sound and picture, the end of the picture is looked up.
+    """
+    with open_video(path) as video:
+        header = _header(video)
+        if _own_length(video) is None and len(video.container.streams) > 1:
+            near_the_end = (video.container.start_time or 0) + (video.container.duration or 0)
+            # without an index, a file is read to its end for this, or from its beginning
+            end = _last_end(video, [video.stream], near_the_end) or _last_end(video, [video.stream], 0)
+            return replace(header, duration=end or header.duration)
+        return header
+
+
+def _header(video: OpenVideo) -> VideoHeader:
+    own = _own_length(video)
+    begin = video.begin or 0
+    if own is not None:
+        declared = (video.stream.start_time or 0) * video.stream.time_base - begin + own
+    else:  # Matroska counts from 0 even where all of it starts later
+        declared = Fraction(video.container.duration or 0, 1_000_000) - max(begin, 0)
+    return VideoHeader(video.fps, float(declared), video.stream.width, video.stream.height)
+
+
+def _own_length(video: OpenVideo) -> Fraction | None:
+    """Seconds that the picture lasts, where the container says it apart from the sound."""
+    if not video.stream.duration or video.container.format.name in ONE_LENGTH:
+        return None
+    return video.stream.duration * video.stream.time_base
+
+
+def _last_end(video: OpenVideo, streams: Iterable[Stream], begin: int) -> float:
+    """Seconds on the file's clock, where the last packet of `streams` ends; 0 for none from `begin` (µs) on."""
     import av
 
-    path = Path(path)
-    if not path.is_file():  # a pipe, too: opening it would wait for ever
-        received = "a folder" if path.is_dir() else "a pipe or device" if path.exists() else "nothing there"
-        raise ValueError(f"{path}: expected a video file, received {received}")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path}: empty file")
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
-                raise ValueError(f"{path}: no video stream (streams: {kinds})")
-            stream = container.streams.video[0]
-            if stream.duration:
-                declared = stream.duration * stream.time_base
-            else:  # Matroska counts from 0 even where the picture starts later
-                declared = ((container.duration or 0) - max(container.start_time or 0, 0)) / 1e6
-            rate = stream.average_rate or stream.guessed_rate or 0
-            if stream.width * stream.height > MAX_PIXELS:
-                raise ValueError(
-                    f"{path}: expected at most {MAX_PIXELS:,} pixels a frame, received {stream.width} x {stream.height}"
-                )
-            return VideoHeader(float(rate), float(declared), stream.width, stream.height)
-    except (av.FFmpegError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a readable video: {getattr(error, 'strerror', None) or error}") from None
+    end = 0.0
+    # a damaged file ends where it cannot be read on
+    with contextlib.suppress(av.FFmpegError):
+        video.container.seek(begin)
+        for packet in video.container.demux(*streams):
+            end = max(end, packet_end(video, packet))
+    return end
 
 
 def resize_frame(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -97,8 +117,8 @@ def resize_frame(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 class SampledVideo:
     """Iterate over source frames 0, skip, 2 skip, … of a video as (frame, timestamp).
 
-    A frame is [height, width, 3] uint8, RGB, upright; its timestamp is the presentation time in seconds from the first
-    source frame on, taken from the container, so a variable frame rate is right. After the iteration `duration`
+    A frame is [height, width, 3] uint8, RGB, upright; its timestamp is the presentation time in seconds on the file's
+    clock (see `Clock`), taken from the container, so a variable frame rate is right. After the iteration `duration`
     (seconds, the end of the last source frame), `fps` and `source_frames` are known. Frames that are passed over are
     decoded (others refer to them) but not converted.
 
@@ -107,64 +127,55 @@ class SampledVideo:
     """
 
     def __init__(self, path: Path, skip_frames: int, resize: tuple[int, int], threads: int | None = None):
-        """Open `path`; `threads` decode it, None leaves their number to OpenCV (as many as cores)."""
-        # FFmpeg's own complaints do not name the file; ours do
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-        import cv2
-
+        """Open `path`; `threads` decode it, None leaves their number to FFmpeg (as many as cores)."""
         self.path = Path(path)
-        self.header = read_header(self.path)
+        self._video = open_video(self.path)
+        self._video.stream.thread_type = "AUTO"
+        self._video.stream.thread_count = threads or 0
+        self.header = _header(self._video)
         self.duration = 0.0
         self.fps = self.header.fps
         self.source_frames = 0
         self._skip_frames, self._resize = skip_frames, resize
-        parameters = [] if threads is None else [cv2.CAP_PROP_N_THREADS, threads]
-        self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, parameters)
-        if not self._capture.isOpened():
-            raise ValueError(f"{self.path}: OpenCV cannot open this video")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._capture.release()
+        self._video.container.close()
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
-        import cv2
-
-        first = previous = sampled = None
-        interval = 1 / self.fps if self.fps > 0 else 0.0
-        while self._capture.grab():
-            shown = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if first is None:
-                first = shown
-            elif previous is not None and shown > previous:
-                interval = shown - previous
-            timestamp = shown - first
+        clock = Clock(self._video)
+        sampled = None
+        for frame, timestamp in clock.frames():
             if self.source_frames % self._skip_frames == 0:
-                decoded, frame = self._capture.retrieve()
-                if not decoded:
-                    raise ValueError(f"{self.path}: source frame {self.source_frames} cannot be decoded")
                 if sampled is not None and timestamp <= sampled:
                     raise ValueError(
                         f"{self.path}: its times do not rise: source frame {self.source_frames} is shown at "
                         f"{timestamp:.3f} s, an earlier one at {sampled:.3f} s"
                     )
                 sampled = timestamp
-                yield cv2.cvtColor(resize_frame(frame, self._resize), cv2.COLOR_BGR2RGB), timestamp
-            previous = shown
+                yield resize_frame(upright_pixels(frame), self._resize), timestamp
             self.source_frames += 1
-            self.duration = timestamp + interval
-        self._check_end()
+        self.duration = clock.end
+        self._check_end(clock.joined)
 
-    def _check_end(self) -> None:
+    def _check_end(self, joined: bool) -> None:
         if not self.source_frames:
             raise ValueError(f"{self.path}: holds no frame that can be decoded")
         if self.fps <= 0:
             self.fps = self.source_frames / self.duration if self.duration > 0 else 0.0
         missing = self.header.duration - self.duration
-        if missing > max(CUT_SECONDS, CUT_SHARE * self.header.duration):
+        allowed = max(CUT_SECONDS, CUT_SHARE * self.header.duration)
+        if missing > allowed and not joined and not self._others_last(self.header.duration - allowed):
             raise ValueError(
                 f"{self.path}: cut: the picture ends after {self.duration:.2f} of {self.header.duration:.2f} seconds"
             )
+
+    def _others_last(self, seconds: float) -> bool:
+        """Whether sound or subtitles go on until `seconds`, in a container that declares one length for all."""
+        if _own_length(self._video) is not None:
+            return False
+        with open_video(self.path) as video:
+            others = [stream for stream in video.container.streams if stream.index != video.stream.index]
+            return bool(others) and _last_end(video, others, 0) >= seconds

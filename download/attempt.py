@@ -13,6 +13,8 @@ from download.failures import Failure, classify
 from download.fetch import Fetcher
 from download.meter import Interrupted
 from utils import LOGGER
+from video_reading.clock import Clock, packet_end
+from video_reading.door import NoPicture, open_video
 
 # by what the container is, so that no name from outside decides how a file is called
 _SUFFIXES = {
@@ -113,25 +115,20 @@ def _measure(path: Path) -> tuple[float, str, bool]:
     """
     import av
 
-    first, end, cut = None, 0, False
+    seconds, cut = 0.0, False
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise Refused("not_a_video", "the file has no video track")
-            stream = container.streams.video[0]
-            for packet in container.demux(stream):
-                if packet.pts is None:
-                    continue
-                first = packet.pts if first is None else min(first, packet.pts)
-                end = max(end, packet.pts + (packet.duration or 0))
-                cut = packet.is_corrupt
-            if first is not None:
-                container.seek(0)
-                next(container.decode(stream))
-            family = container.format.name.split(",")[0]
-            seconds = float((end - first) * stream.time_base) if first is not None else 0.0
-    except (av.FFmpegError, StopIteration) as error:
-        why = getattr(error, "strerror", None) or "no frame can be decoded"
+        with open_video(path) as video:
+            for packet in Clock(video).packets():
+                if packet.size:
+                    seconds, cut = max(seconds, packet_end(video, packet)), packet.is_corrupt
+            if seconds > 0:
+                video.container.seek(0)
+                next(Clock(video).frames())
+            family = video.container.format.name.split(",")[0]
+    except NoPicture:
+        raise Refused("not_a_video", "the file has no video track") from None
+    except (av.FFmpegError, StopIteration, ValueError) as error:
+        why = str(error).removeprefix(f"{path}: ") or "no frame can be decoded"
         raise Refused("not_a_video", f"{path.stat().st_size:,} bytes that do not open as a video: {why}") from None
     if seconds <= 0:
         raise Refused("not_a_video", "the file has no frames")

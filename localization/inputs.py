@@ -48,7 +48,6 @@ def collect(given: list[str], downloads: Path) -> tuple[list[Source], list[str]]
     for path in files.values():
         try:
             seconds = read_header(path).duration
-            _refuse_text(path)
             sources.append(Source(_unique_id(path.stem, taken), path, seconds))
         except (ValueError, OSError) as error:
             failures.append(str(error))
@@ -68,15 +67,6 @@ def _local(path: Path) -> list[Path]:
     if not found:
         raise ValueError(f"{path}: holds no videos (files that end in {', '.join(VIDEO_SUFFIXES)})")
     return found
-
-
-def _refuse_text(path: Path) -> None:
-    import av
-
-    with av.open(str(path)) as container:
-        # FFmpeg plays a .txt as the picture of a terminal
-        if container.format.name == "tty":
-            raise ValueError(f"{path}: not a video, but text")
 
 
 def _unique_id(stem: str, taken: set[str]) -> str:

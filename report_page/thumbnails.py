@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import video_input
+from video_reading.clock import Clock
+from video_reading.door import OpenVideo, open_video
+from video_reading.upright import upright_pixels
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from av.container import InputContainer
 
 QUALITY = 70  # of JPEG: 2 to 4 kB a picture at 72 pixels
 
@@ -37,38 +39,37 @@ def make_thumbnails(file: Path, count: int = 12, height: int = 72) -> tuple[tupl
 
 
 def _pictures(file: Path, seconds: list[float], height: int) -> Iterator[tuple[float, str]]:
+    with open_video(file) as video:
+        video.stream.thread_type = "AUTO"
+        for second in seconds:
+            frame = _frame_at(video, second)
+            if frame is None:
+                return  # the extraction reports damage; here what is whole is shown
+            yield round(second, 3), _encode(frame, height)
+
+
+def _frame_at(video: OpenVideo, second: float) -> VideoFrame | None:
+    """The frame that is shown at `second`, decoded from the keyframe before it; None where they end earlier."""
     import av
 
-    with av.open(str(file)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        begin = float((stream.start_time or 0) * stream.time_base)
-        try:
-            for second in seconds:
-                container.seek(int((begin + second) / stream.time_base), stream=stream)
-                frame = _frame_at(container, begin + second)
-                if frame is None:
-                    return
-                yield round(second, 3), _encode(frame, height)
-        except av.FFmpegError:
-            return  # the extraction reports damage; here what is whole is shown
-
-
-def _frame_at(container: InputContainer, second: float) -> VideoFrame | None:
-    """The frame that is shown at `second`, decoded from the keyframe before it; the last one where they end earlier."""
+    try:
+        video.container.seek(int((second + (video.begin or 0)) / video.stream.time_base), stream=video.stream)
+    except av.FFmpegError:
+        return None
+    clock = Clock(video)
     shown = None
-    for frame in container.decode(video=0):
-        if shown is not None and frame.time is not None and frame.time > second:
-            break
+    for frame, time in clock.frames():
+        if shown is not None and time > second:
+            return shown
         shown = frame
-    return shown
+    return shown if clock.end > second else None
 
 
 def _encode(frame: VideoFrame, height: int) -> str:
     import cv2
 
-    picture = np.rot90(frame.to_ndarray(format="bgr24"), round(frame.rotation / 90))  # both count counterclockwise
+    picture = upright_pixels(frame, "bgr24")
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
-    small = cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

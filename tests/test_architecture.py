@@ -25,8 +25,9 @@ OWNERS = {
     "report_page": "report",
     "sample": "sample_videos",
     "training": "trainer",
+    "video_reading": "video_input",
 }
-GROUND = {"utils", "config", "segments", "video_input"}
+GROUND = {"utils", "config", "segments", "video_input", "video_reading"}
 NOBODY_IMPORTS = {
     "trainer", "localize", "report", "label", "plan", "feature_map_extractor", "download_video_script",
 }  # fmt: skip

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from made_videos import grey, make_sound, make_video
@@ -58,19 +57,6 @@ def test_colours_are_rgb(tmp_path):
         output.mux(stream.encode())
     pixel = sample(path)[0][0, 16, 16]
     assert pixel[0] > 200 and pixel[1] < 60 and pixel[2] < 60
-
-
-def test_rotation_is_honoured(tmp_path):
-    path = make_video(tmp_path / "a.mp4", frames=6, size=(48, 96))
-    content = bytearray(path.read_bytes())
-    matrix = content.index(b"tkhd") + 4 + 40
-    # a quarter turn: [0 1 0; -1 0 0; 0 0 1] in 16.16 and 2.30 fixed point
-    turn = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
-    content[matrix : matrix + 36] = b"".join(number.to_bytes(4, "big", signed=True) for number in turn)
-    path.write_bytes(content)
-    with video_input.SampledVideo(path, 6, (96, 48)) as video:
-        assert video._capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 48
-        assert next(iter(video))[0].shape == (96, 48, 3)
 
 
 def test_the_resizer_is_by_area_when_it_shrinks_and_bilinear_when_it_grows():

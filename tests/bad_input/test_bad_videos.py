@@ -12,8 +12,9 @@ from made_videos import make_sound, make_video
 from outcomes import digests
 
 import feature_map_extractor
-import video_input
 from features import records
+from video_input import read_header
+from video_reading import door
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +123,7 @@ ODD = {
     "a negative duration": ("x.mkv", lambda path: patched(path, bytes.fromhex("448988"), 0, struct.pack(">d", -5)), 3),
     "a clock of 0 ticks a second": ("x.mp4", lambda path: patched(path, b"mvhd", 12, bytes(4)), 3),
     "wrong ending": ("x.txt", lambda path: make_video(path, 13, format="mp4"), 3),
+    "a name with a colon": ("12:30.mp4", lambda path: make_video(path, 13), 3),
     "a name with spaces, brackets and an umlaut": ("\u00fc [a] %d.mp4", lambda path: make_video(path, 13), 3),
 }
 
@@ -143,6 +145,6 @@ def test_an_odd_video_is_done(tmp_path, monkeypatch, capsys, case):
 def test_frames_of_a_size_that_fills_the_memory_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
     path = tmp_path / "large.avi"
     picture(path, (64, 64), "rawvideo", pixels="bgr24")
-    monkeypatch.setattr(video_input, "MAX_PIXELS", 64 * 64 - 1)
+    monkeypatch.setattr(door, "MAX_PIXELS", 64 * 64 - 1)
     with pytest.raises(ValueError, match="large.avi: expected at most 4,095 pixels a frame, received 64 x 64"):
-        video_input.read_header(path)
+        read_header(path)
