@@ -122,7 +122,7 @@ ODD = {
     ),
     "a negative duration": ("x.mkv", lambda path: patched(path, bytes.fromhex("448988"), 0, struct.pack(">d", -5)), 3),
     "a clock of 0 ticks a second": ("x.mp4", lambda path: patched(path, b"mvhd", 12, bytes(4)), 3),
-    "wrong ending": ("x.txt", lambda path: make_video(path, 13, format="mp4"), 3),
+    "wrong ending": ("x.avi", lambda path: make_video(path, 13, format="mp4"), 3),
     "a name with a colon": ("12:30.mp4", lambda path: make_video(path, 13), 3),
     "a name with spaces, brackets and an umlaut": ("\u00fc [a] %d.mp4", lambda path: make_video(path, 13), 3),
 }
