@@ -244,8 +244,7 @@ class Config(Section):
 
 def read_layer(path: Path) -> dict[str, dict]:
     """The sections of a YAML file, by name. Raises ValueError that names the file and what is wrong with it."""
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path}: expected a YAML file of settings, received a folder, pipe or device")
+    utils.require_file(path, "a YAML file of settings")
     try:
         layer = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=utils.YamlLoader)  # noqa: S506 (a safe loader)
     except FileNotFoundError:

@@ -6,7 +6,6 @@ and for each subset that was predicted predictions_, scores_, metrics_, errors_ 
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,10 +47,7 @@ def delete_training(folder: Path) -> None:
     """Delete what a training wrote into its folder, and nothing else that is there."""
     files = [folder / name for name in _OF_TRAINING]
     for path in files + list(folder.glob("events.out.tfevents.*")):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        utils.delete(path)
 
 
 @dataclass(frozen=True)

@@ -79,16 +79,24 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
-        if path.exists():
+        if os.path.lexists(path):
             # a folder cannot be replaced in one step: the old one goes where the new one was
             retired = temporary.with_name(temporary.name + ".old")
             os.rename(path, retired)
             os.rename(temporary, path)
-            shutil.rmtree(retired)
+            delete(retired)
         else:
             os.rename(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def delete(path: Path) -> None:
+    """Delete a file, a folder with all that is in it, or a link and not what it leads to; nothing there is well too."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _locked_temporary(path: Path) -> tuple[int, Path]:
@@ -181,17 +189,24 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def require_file(path: Path, what: str) -> Path:
+    """Return `path` unless something else than a file is there; a pipe or device could be read without end.
+
+    Raises ValueError that says which kind of file was expected.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected {what}, received a {'folder' if path.is_dir() else 'pipe or device'}")
+    return path
+
+
 def read_json(path: Path) -> object:
     """Read a JSON file. Raises ValueError that names the file and the line when it is not JSON."""
-    path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise ValueError(f"{path}: expected a JSON file, received a pipe or device")
+    path = require_file(path, "a JSON file")
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise ValueError(f"{path}: expected a JSON file, received a folder") from None
     except ValueError as error:  # of JSON's, of UTF-8's, a key given twice, a number of 5,000 digits
         raise ValueError(f"{path}: not a JSON file: {error}") from None
     except RecursionError:
@@ -220,11 +235,9 @@ def read_jsonl(path: Path) -> list[dict]:
 
     Raises ValueError that names the file and the line that is no JSON object.
     """
-    path = Path(path)
+    path = require_file(path, "a file of JSON lines")
     if not path.exists():
         return []
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a file of JSON lines, received a folder, pipe or device")
     *lines, last = path.read_bytes().split(b"\n")
     records = []
     for number, line in enumerate(lines, start=1):

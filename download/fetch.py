@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
 
-from utils import LOGGER
+from utils import LOGGER, require_file
 
 INSTALL = "pip install --upgrade -r requirements-download.txt"
 _OLD_DAYS = 90  # YouTube changes often enough that an older yt-dlp should be suspected first
@@ -196,6 +196,6 @@ def _read_cookies(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return path.read_text(encoding="utf-8")
+        return require_file(path, "a text file of cookies").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"download.cookies_file: {path}: cannot be read: {error}") from None

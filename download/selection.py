@@ -14,7 +14,7 @@ from urllib.parse import quote, urldefrag, urlsplit
 
 import annotations
 from annotations import Annotations, Video
-from utils import LOGGER, atomic_path
+from utils import LOGGER, atomic_path, require_file
 
 BY_HAND = "http://activity-net.org/download.html"
 _MOST_BYTES = 500_000_000
@@ -85,7 +85,7 @@ def _with_ids(videos: list[Video], ids: tuple[str, ...]) -> list[Video]:
 def read_ids(path: Path) -> tuple[str, ...]:
     """The ids of a text file: one a line, with empty lines and lines that begin with # passed over."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = require_file(path, "a text file of ids").read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"--ids {path}: cannot be read: {error}") from None
     ids = tuple(dict.fromkeys(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")))

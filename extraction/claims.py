@@ -19,7 +19,7 @@ class Claims:
     def __init__(self, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._file = (folder / ".lock").open("ab")
+        self._file = utils.open_own(folder / ".lock", "ab")
 
     def take(self, path: Path) -> bool:
         """Claim `path`, which is in the folder, to be called once for each; False when another process has it."""

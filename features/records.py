@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils import atomic_path, read_json
+from utils import atomic_path, open_own, read_json, require_file
 
 if TYPE_CHECKING:
     from config import ExtractorSettings, VideoSettings
@@ -184,7 +184,7 @@ def _check_lengths(path: Path) -> None:
     A record is its length (8 bytes), 4 bytes of checksum, so many bytes and their checksum; the reader checks the rest.
     """
     try:
-        with path.open("rb") as file:
+        with require_file(path, "a feature file").open("rb") as file:
             size, position = os.fstat(file.fileno()).st_size, 0
             while position + 12 <= size:
                 file.seek(position)
@@ -245,9 +245,9 @@ def create_spec(folder: Path, spec: dict) -> dict:
     # a link fails where the name exists, so the file appears whole and only once
     temporary = path.with_name(f".{SPEC_FILE}.{os.getpid()}.part")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with open_own(temporary, "wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # tells a file in work from one that a killed process left
-            file.write(json.dumps(spec, indent=1, allow_nan=False) + "\n")
+            file.write(json.dumps(spec, indent=1, allow_nan=False).encode() + b"\n")
             file.flush()
             os.link(temporary, path)
     except FileExistsError:

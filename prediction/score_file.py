@@ -50,7 +50,7 @@ class ScoreFile:
 
     def __init__(self, path: Path):
         self._path = path
-        if not is_zipfile(path):
+        if not is_zipfile(utils.require_file(path, "the scores that predictions_json.py writes")):
             raise ValueError(f"{path}: expected the scores that predictions_json.py writes")
         try:
             self._file = np.load(path)

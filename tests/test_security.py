@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import os
 import pickle
 import struct
 import subprocess
@@ -12,11 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import annotations
 import command_line
+import config
 import utils
+from download import fetch, selection
+from extraction import claims
 from features import array_files as arrays
+from features import records
 from localization.results import Segment
 from localization.writers import write_csv
+from prediction.score_file import ScoreFile
 from report_page import rendering
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +76,38 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path, text, cell):
     with (tmp_path / "a.csv").open(newline="") as file:
         row = list(csv.reader(file))[1]
     assert row == [cell, "0.000", "1.000", cell, "0.5000"]
+
+
+@pytest.mark.parametrize("read", [
+    arrays.read_array, utils.read_json, utils.read_jsonl, config.read_layer, annotations.load, ScoreFile,
+    selection.read_ids, fetch._read_cookies, lambda path: list(records.read_features([path])),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["a.npy", "a.csv"])
+@pytest.mark.parametrize("kind", ["pipe", "link to a device", "folder"])
+def test_what_could_be_read_without_end_is_refused(tmp_path, read, name, kind):
+    path = tmp_path / name
+    {"pipe": os.mkfifo, "link to a device": lambda path: path.symlink_to("/dev/zero"), "folder": os.mkdir}[kind](path)
+    with pytest.raises(ValueError, match=rf"{name}.*(folder|pipe or device)"):
+        read(path)
+
+
+def test_a_table_of_annotations_that_does_not_end_is_refused(tmp_path, capsys):
+    (tmp_path / "a.csv").symlink_to("/dev/zero")
+    assert annotations.main([str(tmp_path / "a.csv"), "--output", str(tmp_path / "a.json")]) == 2
+    assert "a.csv: expected a file, received a pipe or device" in capsys.readouterr().err
+
+
+def test_a_link_where_locks_and_descriptions_of_features_belong_is_refused(tmp_path):
+    other, folder = tmp_path / "other", tmp_path / "features"
+    folder.mkdir()
+    other.write_text("somebody's")
+    (folder / ".lock").symlink_to(other)
+    with pytest.raises(ValueError, match=r"\.lock: expected a file of ours, received a link"):
+        claims.Claims(folder)
+    (folder / f".extractor.json.{os.getpid()}.part").symlink_to(other)
+    with pytest.raises(ValueError, match="expected a file of ours, received a link"):
+        records.create_spec(folder, {})
+    assert other.read_text() == "somebody's"
 
 
 def test_templates_escape_what_they_show():

@@ -181,8 +181,22 @@ def test_what_is_not_ours_is_neither_followed_nor_waited_for(tmp_path):
         os.mkfifo(path)
     with pytest.raises(ValueError, match="expected a file of ours, received a link or pipe"), utils.held(folder, "x"):
         pass
-    with pytest.raises(ValueError, match="expected a file of JSON lines, received a folder, pipe or device"):
+    with pytest.raises(ValueError, match="expected a file of JSON lines, received a pipe or device"):
         utils.read_jsonl(folder / "metrics.jsonl")
+
+
+def test_a_link_in_place_of_a_folder_of_ours_goes_and_what_it_leads_to_stays(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/a").write_text("somebody's")
+    for target in ("other", "nowhere"):
+        (tmp_path / "model").symlink_to(tmp_path / target)
+        with utils.atomic_folder(tmp_path / "model") as temporary:
+            (temporary / "b").write_text("ours")
+        assert os.listdir(tmp_path / "model") == ["b"] and not (tmp_path / "model").is_symlink()
+        utils.delete(tmp_path / "model")
+    (tmp_path / "model").symlink_to(tmp_path / "other")
+    utils.delete(tmp_path / "model")
+    assert os.listdir(tmp_path) == ["other"] and (tmp_path / "other/a").read_text() == "somebody's"
 
 
 def test_a_lock_is_not_emptied(tmp_path):
