@@ -26,10 +26,14 @@ CONNECT_SECONDS = 30
 def connect(scheduler: str | None, local_cluster: int | None) -> Iterator[Client]:
     """A client of the scheduler at an address, or of `local_cluster` worker processes started on this machine.
 
+    Whoever reaches a scheduler's port runs programs as its user, and on loopback every user of the machine does: that
+    of `local_cluster` speaks to this process and its workers alone, by certificates that live in their memory.
     Raises ValueError when Dask is not installed or nobody answers.
     """
     try:
         import distributed
+
+        security = distributed.Security.temporary() if local_cluster else None
     except ImportError:
         raise ValueError(
             "--scheduler and --local-cluster need Dask: install it with: pip install -r requirements-cluster.txt"
@@ -39,6 +43,7 @@ def connect(scheduler: str | None, local_cluster: int | None) -> Iterator[Client
             scheduler = stack.enter_context(distributed.LocalCluster(
                 n_workers=local_cluster, threads_per_worker=max(1, available_cores() // local_cluster), processes=True,
                 host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs="ERROR",
+                security=security,
             ))  # fmt: skip
         try:
             client = stack.enter_context(distributed.Client(scheduler, timeout=CONNECT_SECONDS))

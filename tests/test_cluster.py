@@ -79,10 +79,18 @@ def test_a_local_cluster_reports_bad_videos_and_other_settings(local, tmp_path, 
 
 
 @pytest.mark.slow
-def test_a_local_cluster_listens_on_loopback_alone():
+def test_a_local_cluster_listens_on_loopback_alone_and_speaks_to_nobody_without_its_certificate():
     import psutil  # comes with Dask
+    from distributed import Client, Security
 
-    with cluster.connect(None, 1):
+    with cluster.connect(None, 1) as client:
+        address = client.scheduler_info()["address"]
+        plain, stranger = {"address": address.replace("tls:", "tcp:")}, {"security": Security.temporary()}
+        for other in (plain, stranger):
+            with pytest.raises(OSError):
+                Client(**({"address": address} | other), timeout=2).close()
+        assert client.submit(sum, [1, 2]).result() == 3
+        assert all(worker.startswith("tls://127.0.0.1:") for worker in client.scheduler_info()["workers"])
         here = psutil.Process()
         sockets = [socket for process in (here, *here.children(recursive=True)) for socket in process.net_connections()]
         assert {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
