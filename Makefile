@@ -10,6 +10,9 @@ CONFIG ?=
 SUBSET ?= validation
 # tests in two processes, as many wait for others; tests/conftest.py says which stay together
 PROCESSES ?= 2
+# of `make learn`
+DATA ?= mine
+ALL ?=
 TEST := $(RUN) -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder
 STAGE = $(if $(CONFIG),-c $(CONFIG))
 
@@ -35,6 +38,9 @@ demo: setup  ## every stage on the embedded sample set -> runs/demo
 	@echo "made: data/sample (videos, annotations, features) and runs/demo (model, predictions, metrics, logs)"
 	@echo "open: runs/demo/report.html"
 	@echo "next: $(RUN) localize.py data/sample/videos/testing/sample_testing_00.mp4"
+
+learn: setup  ## DATA=FOLDER of videos and a table -> settings, features, a trained run, a page; ALL=1: a model of all videos at last
+	$(RUN) plan.py $(DATA) --learn $(if $(ALL),--all)
 
 download: setup  ## annotations -> videos; CONFIG=FILE gives settings that differ from config.yml, here and below
 	$(RUN) download_video_script.py $(STAGE) training validation
@@ -94,4 +100,4 @@ lock: setup  ## requirements.lock anew
 clean:  ## delete the sample set and the demo's run
 	rm -rf data/sample runs/demo
 
-.PHONY: help setup demo download extract train predict evaluate report test test-slow test-all bench lint fuzz audit faults lock clean
+.PHONY: help setup demo learn download extract train predict evaluate report test test-slow test-all bench lint fuzz audit faults lock clean

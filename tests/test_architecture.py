@@ -21,6 +21,7 @@ OWNERS = {
     "extraction": "feature_map_extractor",
     "features": "data",
     "localization": "localize",
+    "planning": "plan",
     "prediction": "predictions_json",
     "report_page": "report",
     "sample": "sample_videos",

@@ -24,7 +24,7 @@ def loaded_modules(code: str) -> str:
 
 def test_the_scripts_of_the_original_are_there():
     original = ["download_video_script", "feature_map_extractor", "trainer", "metrics", "predictions_json"]
-    ours = ["annotations", "data", "plots", "sample_videos", "localize", "report"]
+    ours = ["annotations", "data", "plots", "sample_videos", "localize", "plan", "report"]
     assert set(SCRIPTS) >= {f"{name}.py" for name in original + ours}
 
 

@@ -1,0 +1,169 @@
+"""A short list of switches, tried on folds by successive halving: which of them leave the value of recipe and rules.
+
+All are tried with a third of the steps, the better half with all of them. A switch is taken when it gains more than the
+spread of its gain over the videos (jackknife). Every trial is a line of trials.jsonl: a search that was stopped goes on
+behind the last one. Symbols: G groups of videos of which each is left out once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import utils
+
+Changes = dict[str, object]  # settings `section.key` -> value
+# each switch's values; the one that recipe and rules have chosen is what all others are compared with
+SWITCHES: tuple[tuple[Changes, ...], ...] = (
+    (
+        {"data.temporal_difference": "none", "data.components": None},
+        {"data.temporal_difference": "signed", "data.components": None},
+        {"data.temporal_difference": "absolute", "data.components": None},
+        {"data.temporal_difference": "absolute", "data.components": [0, 8]},
+    ),
+    tuple({"data.max_frames": frames, "data.window_stride": frames // 3, "predict.window_stride": frames // 3}
+          for frames in (15, 30, 60)),
+    ({"model.num_layers": 1}, {"model.num_layers": 2}),
+    ({"train.max_steps": 300}, {"train.max_steps": 600}),
+)  # fmt: skip
+# shares of the steps, and of the time or trials that may be spent when a rung ends
+RUNGS = ((1 / 3, 0.4), (1.0, 1.0))
+MOST_TRIALS = 40
+
+
+@dataclass(frozen=True)
+class Score:
+    """What folds say of settings: the average mAP of all training videos, and without each of G groups of them [G]."""
+
+    average_map: float
+    left_out: tuple[float, ...]
+
+
+Evaluate = Callable[[Changes, float], Score]  # changes, share of the steps -> what the folds say
+
+
+def gain(one: Score, other: Score) -> tuple[float, float]:
+    """How much better `one` is than `other`, and the spread (jackknife: one standard error) of that."""
+    differences = np.asarray(one.left_out) - np.asarray(other.left_out)
+    count = len(differences)
+    spread = np.sqrt((count - 1) / count * np.sum(np.square(differences - differences.mean()))) if count else np.inf
+    return one.average_map - other.average_map, float(spread)
+
+
+class Trials:
+    """Scores by changes and share of the steps, from trials.jsonl or by a trial, while there is time for one.
+
+    The log belongs to `about`, which says what data and settings it is of: the log of other ones is begun anew.
+    """
+
+    def __init__(self, path: Path, about: dict, evaluate: Evaluate, minutes: float,
+                 most: int | None):  # fmt: skip
+        """`most` trials, where it is given, in any time: then the search is the same on every machine."""
+        self._path, self._evaluate, self._seconds, self._most = path, evaluate, 60 * minutes, most
+        records: list[dict[str, Any]] = utils.read_jsonl(path)
+        # as JSON gives it back
+        if not records or records[0] != json.loads(json.dumps(about)):
+            path.unlink(missing_ok=True)
+            utils.append_jsonl(path, about)
+            records = [about]
+        elif len(path.read_bytes()) and not path.read_bytes().endswith(b"\n"):
+            # a kill left half a line, which the next would be joined to
+            utils.write_text(path, "".join(json.dumps(record) + "\n" for record in records))
+        self.records = records[1:]
+
+    @property
+    def spent(self) -> float:
+        """Seconds of all trials so far, those before a stop included."""
+        return sum(record["seconds"] for record in self.records)
+
+    def left(self, share: float, until: float = 1.0) -> bool:
+        """Whether a trial with a share of the steps ends before a part of the time, or trials, is spent."""
+        if self._most is not None:
+            return len(self.records) < until * self._most
+        shares = sum(record["share"] for record in self.records)
+        usual = share * self.spent / shares if shares else 0.0
+        return len(self.records) < MOST_TRIALS and self.spent + usual <= until * self._seconds
+
+    def score(self, changes: Changes, share: float, until: float = 1.0) -> Score | None:
+        """What the folds say; None where it was not tried and there is no time left."""
+        known = [r for r in self.records if r["changes"] == json.loads(json.dumps(changes)) and r["share"] == share]
+        if known:
+            return Score(known[0]["average_mAP"], tuple(known[0]["left_out"]))
+        if not self.left(share, until):
+            return None
+        started = time.monotonic()
+        score = self._evaluate(changes, share)
+        record: dict[str, Any] = {"changes": changes, "share": share, "average_mAP": round(score.average_map, 6),
+                  "left_out": [round(value, 6) for value in score.left_out],
+                  "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
+        utils.append_jsonl(self._path, record)
+        self.records.append(record)
+        best = max(r["average_mAP"] for r in self.records if r["share"] == share)
+        rest = f"{self._most - len(self.records)} trials" if self._most is not None else \
+               f"{max(self._seconds - self.spent, 0) / 60:.0f} minutes"  # fmt: skip
+        utils.LOGGER.info("trial %d: average mAP %.1f with %s (best so far %.1f); %s left", len(self.records),
+                          100 * score.average_map, said(changes), 100 * best, rest)  # fmt: skip
+        return Score(record["average_mAP"], tuple(record["left_out"]))
+
+
+def said(changes: Changes) -> str:
+    """Changes in words."""
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in changes.items()) or "recipe and rules"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Changes, their score, and what they gain over recipe and rules, with the spread of that."""
+
+    changes: Changes
+    score: Score
+    gain: float
+    spread: float
+
+    @property
+    def better(self) -> bool:
+        return self.gain > self.spread
+
+
+def search(trials: Trials, chosen: Changes) -> tuple[Changes, list[dict]]:
+    """The changes to what recipe and rules have `chosen` that folds found better, and what they said of the last ones.
+
+    Of what is said: `changes`, `gain` and `spread` in average mAP, and whether it was `taken`.
+    """
+    field = [change for values in SWITCHES for change in values if any(chosen[key] != change[key] for key in change)]
+    compared: list[Compared] = []
+    for share, until in RUNGS:
+        base = trials.score({}, share, until)
+        compared = [Compared(change, score, *gain(score, base)) for change in field
+                    if base and (score := trials.score(change, share, until))]  # fmt: skip
+        compared.sort(key=lambda one: -one.gain)
+        field = [one.changes for one in compared[: (len(compared) + 1) // 2] if one.gain > 0]
+    better = [one for one in compared if one.better]
+    if len(better) > 1:
+        # where two change one setting, the one that gains more has it
+        together = {key: value for one in reversed(better) for key, value in one.changes.items()}
+        score = trials.score(together, RUNGS[-1][0])
+        if score:
+            compared.append(Compared(together, score, *gain(score, base)))
+            better.append(compared[-1])
+    best = max(better, key=lambda one: one.gain, default=None)
+    said_of = [
+        {"changes": one.changes, "gain": round(one.gain, 4), "spread": round(one.spread, 4), "taken": one is best}
+        for one in compared
+    ]
+    return best.changes if best else {}, said_of
+
+
+def table(said_of: list[dict]) -> str:
+    """What folds said of the last trials, for the terminal."""
+    if not said_of:
+        return "no switch of the search came near to recipe and rules on folds\n"
+    lines = [f"{100 * record['gain']:+6.1f} ± {100 * record['spread']:4.1f}  {said(record['changes'])}"
+             + ("  <- taken" if record["taken"] else "") for record in said_of]  # fmt: skip
+    return "\n".join(["gain in average mAP on folds of the training subset:", *lines]) + "\n"
