@@ -133,6 +133,7 @@ class Annotations:
 def load(path: Path, options: Options | None = None) -> Annotations:
     """Read an annotation file of any format that is known, and warn once with the number of each kind of oddity.
 
+    Videos whose labelling is still in work are left out: what is not labelled yet would be taken for background.
     Raises ValueError with the file, the places in it, what was expected and what was received.
     """
     return _checked(*_read(Path(path), options))

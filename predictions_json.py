@@ -19,7 +19,7 @@ import run_folder
 import utils
 from features import preparation
 from features.records import SPEC_FILE, check_spec, require_spec
-from prediction import decoding, score_file
+from prediction import decoding, ranking, score_file
 
 # windows float32 [B, T, D'] and mask bool [B, T] -> probabilities float32 [B, T, K]
 Classify = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -188,15 +188,44 @@ def run(settings: config.Config) -> int:
     return 0
 
 
+def suggest(paths: config.PathSettings, taxonomy_level: int, count: int) -> int:
+    """Print the `count` videos that are worth labelling next, by the scores of the run in `paths.model_dir`."""
+    annotated = annotations.load(paths.json_data_path)
+    files = [path for subset in config.SUBSETS if (path := run_folder.scores_file(paths.model_dir, subset)).is_file()]
+    if not files:
+        raise ValueError(
+            f"{paths.model_dir}: holds no scores: run predictions_json.py with --set predict.save_scores=true on "
+            "videos that are not labelled (docs/labelling.md)"
+        )
+    seconds = {name: sum(counts[subset].seconds for subset in config.SUBSETS)
+               for name, counts in annotated.statistics(taxonomy_level).items()}  # fmt: skip
+    classes, candidates = score_file.candidates(files, set(annotated.videos))
+    ranked = ranking.rank_videos(candidates, ranking.labelled_seconds(classes, seconds), count)
+    if not ranked:
+        print(f"all videos with scores in {paths.model_dir} are labelled in {paths.json_data_path}")
+    for number, video in enumerate(ranked, start=1):
+        helped = ", ".join(classes[label] for label in video.classes)
+        print(f"{number:>3}  {video.id}  {video.seconds:.0f} s  {helped}")
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = command_line.make_parser(
         "Predict segments with a trained model and write them in ActivityNet's JSON layout."
     )
     parser.add_argument("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
+    parser.add_argument("--suggest", type=int, metavar="N", help="instead: the N videos to label next, best first")
     arguments = parser.parse_args(argv)
     if arguments.subset:
         arguments.set.append(f"predict.subset={arguments.subset}")
-    return command_line.run_script(lambda: run(command_line.from_arguments(arguments)), arguments.verbosity)
+
+    def chosen() -> int:
+        settings = command_line.from_arguments(arguments)
+        if arguments.suggest is not None:
+            return suggest(settings.paths, settings.data.taxonomy_level, arguments.suggest)
+        return run(settings)
+
+    return command_line.run_script(chosen, arguments.verbosity)
 
 
 if __name__ == "__main__":

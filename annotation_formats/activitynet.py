@@ -11,6 +11,8 @@ from annotation_formats.drafts import Draft, Drafts, read_subset
 from annotation_formats.members import NUMBER, REQUIRED, member
 from segments import read_seconds
 
+# how far the labelling of a video is (label.py), in the key `labelling` of its entry; without it, finished
+IN_WORK, FINISHED = STATES = ("in work", "finished")
 TEXT, BY_NUMBER = "have their numbers written as text", "are labelled by label_id alone"
 COUNTED = "have their times counted in frames"
 
@@ -37,6 +39,10 @@ def _read_video(drafts: Drafts, draft: Draft, entry: object) -> None:
     draft.duration = _number(entry, place, "duration", REQUIRED if drafts.options.videos is None else None)
     draft.fps = _number(entry, place, "fps", None) or _number(entry, place, "frame_rate", None)
     draft.url = member(entry, place, "url", str, "")
+    state = member(entry, place, "labelling", str, FINISHED)
+    if state not in STATES:
+        raise ValueError(f"{place}labelling: expected one of {', '.join(STATES)}, received {state!r:.80}")
+    draft.in_work = state == IN_WORK
     # the labels of ActivityNet's testing videos were never published
     entries = member(entry, place, "annotations", list, [] if draft.subset == "testing" else REQUIRED)
     for number, annotation in enumerate(entries):

@@ -60,6 +60,7 @@ class Draft:
     url: str | None = None
     file: str | None = None  # its name, with the ending
     fps: float | None = None
+    in_work: bool = False  # its labelling is not finished: what is not labelled yet is no background
 
 
 class Drafts:
@@ -136,7 +137,7 @@ class Drafts:
             raise ValueError(f"{self.path}: expected {expected}, received none")
 
     def finish(self) -> dict[str, Draft]:
-        """The videos, each with a duration and a subset. Raises ValueError with all that is wrong."""
+        """The videos but for those in work, each with a duration and a subset. Raises ValueError with all wrong."""
         self._tell_errors()
         if self.options.videos is not None:
             self._ask_files()
@@ -146,7 +147,11 @@ class Drafts:
         split([(name, draft) for name, draft in self.videos.items() if draft.subset is None])
         for kind, count in self._odd.items():
             LOGGER.warning("%s: %d %s; the first: %s", self.path, count, kind, self._first[kind])
-        return self.videos
+        in_work = [name for name, draft in self.videos.items() if draft.in_work]
+        if in_work:
+            LOGGER.warning("%s: %d videos are left out, their labelling is not finished: %s", self.path, len(in_work),
+                           ", ".join(in_work[:MOST_TOLD]) + ", …" * (len(in_work) > MOST_TOLD))  # fmt: skip
+        return {name: draft for name, draft in self.videos.items() if not draft.in_work}
 
     def _tell_errors(self) -> None:
         if not self._errors:

@@ -5,6 +5,7 @@ Symbols: T sampled frames, K classes with background, P points.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 import segments
 import utils
+from prediction import ranking
 
 MOST_POINTS = 400
 NOTICED = 0.2  # a class that reaches this score is drawn even where nothing names it
@@ -71,6 +73,14 @@ class ScoreFile:
         except (KeyError, ValueError, BadZipFile, OSError) as error:
             raise self._other(error) from None
 
+    def videos(self) -> list[str]:
+        """The ids of the videos, in the file's order."""
+        return [key.partition("/")[2] for key in self._file.files if key.startswith("probabilities/")]
+
+    def raw(self, video: str) -> tuple[np.ndarray, np.ndarray]:
+        """A video's scores [T, K] and the boundaries of its frames [T + 1] seconds."""
+        return self._read(f"probabilities/{video}"), self._read(f"boundaries/{video}")
+
     def frames(self, video: str) -> tuple[np.ndarray, np.ndarray] | None:
         """When a video's sampled frames are shown, the middles of their intervals [T] seconds, and their scores [T, K].
 
@@ -102,3 +112,13 @@ class ScoreFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+def candidates(paths: Sequence[Path], labelled: Collection[str]) -> tuple[list[str], list[ranking.Candidate]]:
+    """The classes of score files of one run, and their videos but those of `labelled`, to be ranked."""
+    classes, found = [], []
+    for path in paths:
+        with contextlib.closing(ScoreFile(path)) as scores:
+            classes = scores.classes
+            found += [ranking.candidate(v, *scores.raw(v)) for v in scores.videos() if v not in labelled]
+    return classes, found

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("page.js", "charts.js", "results.js", "timeline.js", "videos.js", "start.js")  # one scope, in this order
+# one scope, in this order
+SCRIPTS = ("elements.js", "page.js", "charts.js", "results.js", "timeline.js", "videos.js", "start.js")
 # what JSON allows and HTML, or JavaScript before 2019, does not
 UNSAFE = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 

@@ -27,15 +27,6 @@ function buildControls() {
   });
 }
 
-function buildTheme() {
-  const root = document.documentElement;
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "dark" : "light";
-  find("theme").addEventListener("click", () => {
-    root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
-  });
-}
-
 const KEYS = {
   " ": (view) => view.toggle(),
   ArrowLeft: (view) => view.seek(view.time - 1),

@@ -20,6 +20,7 @@ OWNERS = {
     "evaluation": "metrics",
     "extraction": "feature_map_extractor",
     "features": "data",
+    "labelling": "label",
     "localization": "localize",
     "planning": "plan",
     "prediction": "predictions_json",
