@@ -15,6 +15,7 @@ import utils
 
 LEVELS = ("debug", "info", "warning", "error")
 STANDARD_OUTPUT = 1
+VERSION = "1.0.0"
 
 
 class _StandardError(logging.StreamHandler):
@@ -98,6 +99,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=110)
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings that differ from config.yml")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="repeatable")
     parser.add_argument("-v", "--verbosity", choices=LEVELS, default="info", metavar="LEVEL", help="|".join(LEVELS))

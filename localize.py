@@ -176,6 +176,7 @@ def main(argv: list[str] | None = None) -> int:
         epilog="Table, .csv and subtitles hold what --min-score passes, one segment an action; the page (index.html) "
         "has a slider for that; predictions.json holds all. Exit status 1: an input failed, the rest is done.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {command_line.VERSION}")
     parser.add_argument("video", nargs="*", help="files, folders of videos, http(s) addresses of files")
     parser.add_argument("--model", metavar="RUN", help="the folder of a run (default: the demo's, runs/demo)")
     # the current folder, since videos may lie where nothing should be, or can be, written

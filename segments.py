@@ -150,6 +150,11 @@ def tiou(segments: np.ndarray, others: np.ndarray) -> np.ndarray:
         return intersection / union
 
 
+def tiou_of_pairs(segments: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """`tiou` of each segment with the other one of its row: [N, 2] and [N, 2] seconds -> [N]."""
+    return tiou(segments[:, None], others[:, None])[:, 0, 0]
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """An annotated action, in seconds, exactly as the file has it."""

@@ -204,13 +204,18 @@ def read_json(path: Path) -> object:
     """Read a JSON file. Raises ValueError that names the file and the line when it is not JSON."""
     path = require_file(path, "a JSON file")
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
+        return parse_json(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except ValueError as error:  # of JSON's, of UTF-8's, a key given twice, a number of 5,000 digits
         raise ValueError(f"{path}: not a JSON file: {error}") from None
     except RecursionError:
         raise ValueError(f"{path}: not a usable JSON file: nested too deeply") from None
+
+
+def parse_json(text: str) -> object:
+    """What JSON text says. Raises ValueError for what is none, and for a key given twice in one object."""
+    return json.loads(text, object_pairs_hook=_unique_keys)
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict:

@@ -30,7 +30,7 @@ BINS = {
 
 def analyse(
     annotated: Annotations,
-    results: predictions.Results,
+    results: predictions.Results | predictions.Table,
     subset: str,
     taxonomy_level: int = annotations.LEAF_LEVEL,
     threshold: float = 0.5,
@@ -73,7 +73,8 @@ def analyse(
         raise ValueError(f"tIoU threshold: expected above {LOWEST_TIOU} and at most 1, received {threshold}")
     if bins not in BINS:
         raise ValueError(f"bins: expected one of {', '.join(BINS)}, received {bins!r}")
-    truth, predicted, classes, ignored = _columns(annotated, results, subset, taxonomy_level)
+    compared = _columns(annotated, results, subset, taxonomy_level)
+    truth, predicted, classes = compared.truth, compared.predicted, compared.classes
     positives = np.bincount(truth.classes, minlength=len(classes))
     tenth = matching.ranks(predicted.classes) // positives[predicted.classes]
     best = np.flatnonzero(tenth < GROUPS)
@@ -91,7 +92,7 @@ def analyse(
         "segments": len(truth.videos),
         "predictions": len(predicted.videos),
         "analysed_predictions": len(best),
-        "ignored_predictions": ignored,
+        "ignored_predictions": compared.ignored,
         "profile": [dict(zip(KINDS, row, strict=True)) for row in counts.tolist()],
         **_gains(chosen.classes, kinds, positives),
         "misses": {"bins": bins, **_misses(truth, taken, durations, len(classes), BINS[bins])},
@@ -100,13 +101,14 @@ def analyse(
 
 def precision_recall(
     annotated: Annotations,
-    results: predictions.Results,
+    results: predictions.Results | predictions.Table,
     subset: str,
     taxonomy_level: int = annotations.LEAF_LEVEL,
     threshold: float = 0.5,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Class -> recall [n] and precision [n] after each of its predictions, best first; arguments as in `analyse`."""
-    truth, predicted, classes, _ = _columns(annotated, results, subset, taxonomy_level)
+    compared = _columns(annotated, results, subset, taxonomy_level)
+    truth, predicted, classes = compared.truth, compared.predicted, compared.classes
     right = detection.matches(truth, predicted, np.array([threshold]), len(classes))[:, 0] >= 0
     positives = np.bincount(truth.classes, minlength=len(classes))
     return {
@@ -116,28 +118,22 @@ def precision_recall(
 
 
 def _columns(
-    annotated: Annotations, results: predictions.Results, subset: str, level: int
-) -> tuple[detection.Instances, detection.Instances, tuple[str, ...], int]:
-    """Truth, predictions best first, class names, and the number of predictions of other labels."""
+    annotated: Annotations, results: predictions.Results | predictions.Table, subset: str, level: int
+) -> predictions.Compared:
     videos, class_of = annotated.subset(subset), annotated.class_of(level)
     truth = {v.id: [segments.Segment(s.start, s.end, class_of[s.label]) for s in v.segments] for v in videos}
     return predictions.columns(truth, results, class_of, f"{annotated.source}: subset {subset}", ignore_unknown=True)
 
 
-def _tiou(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """[N, M]; 0 / 0, both without length, is infinite: above any threshold, as the official evaluation has it."""
-    return np.nan_to_num(segments.tiou(predicted, true), nan=np.inf)
-
-
 def _error_kinds(truth: detection.Instances, predicted: detection.Instances, threshold: float) -> np.ndarray:
     """[N] int: what each prediction is called, as a place in KINDS, if it is wrong; see `analyse`."""
     most, own = np.zeros(len(predicted.videos)), np.zeros(len(predicted.videos), bool)
-    for rows, truths in detection.groups(predicted.videos, truth.videos):
-        if len(rows):
-            overlap = _tiou(predicted.spans[rows], truth.spans[truths])
-            most[rows] = overlap.max(axis=1)
-            same_class = predicted.classes[rows][:, None] == truth.classes[truths]
-            own[rows] = ((overlap == most[rows][:, None]) & same_class).any(axis=1)
+    for rows, truths, overlap in detection.overlaps(predicted, truth, predicted.videos, truth.videos):
+        # 0 / 0, both without length, is infinite: above any threshold, as the official evaluation has it
+        overlap = np.nan_to_num(overlap, nan=np.inf)
+        np.maximum.at(most, rows, overlap)
+        same_class = predicted.classes[rows] == truth.classes[truths]
+        own[rows[(overlap == most[rows]) & same_class]] = True
     double, wrong, localization, confusion, background = range(1, len(KINDS))
     return np.select(
         [most < LOWEST_TIOU, most < threshold],
@@ -221,11 +217,11 @@ def bin_range(name: str, size: dict) -> str:
 
 def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     """Analyse what the command line names, else what the settings do; write the JSON and print the table."""
-    results = predictions.load_predictions(options.predictions_file(settings.paths, settings.predict.subset, arguments))
+    results = predictions.load_table(options.predictions_file(settings.paths, settings.predict.subset, arguments))
     annotated = annotations.load(options.ground_truth_file(settings.paths, arguments))
     subset, level = settings.predict.subset, settings.data.taxonomy_level
     analysis = analyse(annotated, results, subset, level, arguments.tiou, arguments.bins)
-    print(table(analysis))
+    options.show(analysis, table(analysis), arguments)
     options.write(analysis, "errors", settings.paths, settings.predict.subset, arguments)
 
 

@@ -44,42 +44,48 @@ def ranks(groups: np.ndarray) -> np.ndarray:
     return result
 
 
-def match(overlap: np.ndarray, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
+def take(
+    pairs: tuple[np.ndarray, np.ndarray], overlap: np.ndarray, shape: tuple[int, int], thresholds: np.ndarray
+) -> np.ndarray:
     """Each prediction takes the free segment that it overlaps most, if by the threshold.
 
     Each threshold keeps its own account of what is taken. Of segments that overlap equally the last is taken first.
 
     Args:
-      overlap: tIoU [N, M], best prediction first; NaN, a prediction and a segment without length, is above all.
+      pairs: predictions [P] and segments [P] that are of one video and class, as numbers; best prediction first.
+      overlap: tIoU [P] of each pair; NaN, a prediction and a segment without length, is above all.
+      shape: N predictions, M segments.
       thresholds: [L] rising.
 
     Returns:
       [N, L] int: the segment that each prediction takes at each threshold, or -1.
     """
     # bit l of a number stands for threshold l, so that all thresholds are matched in one pass; NaN sorts above all
-    reached = [[(1 << count) - 1 for count in row] for row in np.searchsorted(thresholds, overlap, "right").tolist()]
-    most_first = np.argsort(overlap, axis=1, kind="stable")[:, ::-1].tolist()
+    count = np.searchsorted(thresholds, overlap, "right")
+    near = np.flatnonzero(count)  # most pairs reach nothing
+    rows, truths, count, overlap = pairs[0][near], pairs[1][near], count[near], overlap[near]
+    order = np.lexsort((-truths, -np.nan_to_num(overlap, nan=np.inf), rows))
     every = (1 << len(thresholds)) - 1
-    free = [every] * overlap.shape[1]
-    rows, truths, levels = [], [], []
-    for row, (bits, order) in enumerate(zip(reached, most_first, strict=True)):
-        left = every
-        for truth in order:
-            take = bits[truth] & free[truth] & left
-            if take:
-                free[truth] ^= take
-                left ^= take
-                rows.append(row)
-                truths.append(truth)
-                levels.append(take)
-    taken = np.full((len(overlap), len(thresholds)), -1)
-    if rows:
-        size = (len(thresholds) + 7) // 8
-        packed = np.frombuffer(b"".join(bits.to_bytes(size, "little") for bits in levels), np.uint8)
-        each = np.unpackbits(packed.reshape(-1, size), axis=1, count=len(thresholds), bitorder="little")
-        which, level = np.nonzero(each)
-        taken[np.array(rows)[which], level] = np.array(truths)[which]
-    return taken
+    free, left, last = dict.fromkeys(truths.tolist(), every), every, -1
+    levels = []
+    for row, truth, reached in zip(rows[order].tolist(), truths[order].tolist(), count[order].tolist(), strict=True):
+        left, last = every if row != last else left, row
+        taken = ((1 << reached) - 1) & free[truth] & left
+        free[truth] ^= taken
+        left ^= taken
+        levels.append(taken)
+    result = np.full((shape[0], len(thresholds)), -1, np.int32)
+    size = (len(thresholds) + 7) // 8
+    packed = np.frombuffer(b"".join(bits.to_bytes(size, "little") for bits in levels), np.uint8).reshape(-1, size)
+    which, level = np.nonzero(np.unpackbits(packed, axis=1, count=len(thresholds), bitorder="little"))
+    result[rows[order][which], level] = truths[order][which]
+    return result
+
+
+def match(overlap: np.ndarray, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
+    """`take` for predictions, best first, that may each take any segment: tIoU [N, M] -> [N, L] int."""
+    rows, truths = np.indices(overlap.shape).reshape(2, -1)
+    return take((rows, truths), overlap.ravel(), overlap.shape, np.asarray(thresholds))
 
 
 def match_video(
@@ -116,11 +122,17 @@ def score_range(scores: np.ndarray) -> tuple[float, float]:
     return min(0.0, float(scores.min(initial=0))), max(1.0, float(scores.max(initial=1)))
 
 
-def recall_and_precision(right: np.ndarray, positives: int) -> tuple[np.ndarray, np.ndarray]:
-    """Recall and precision [N, …] after each prediction; right: [N, …] bool, best first."""
+def recall_and_precision(
+    right: np.ndarray, positives: int, counted: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Recall and precision [N, …] after each prediction; right: [N, …] bool, best first.
+
+    counted: [N, …] bool; what is False there is neither right nor wrong. None: all count.
+    """
     hits = np.cumsum(right, axis=0)
-    shown = np.arange(1, len(hits) + 1).reshape(-1, *[1] * (hits.ndim - 1))
-    return hits / positives, hits / shown
+    if counted is None:
+        return hits / positives, hits / np.arange(1, len(hits) + 1).reshape(-1, *[1] * (hits.ndim - 1))
+    return hits / positives, hits / np.maximum(np.cumsum(counted, axis=0), 1)
 
 
 def precision_recall(scores: np.ndarray, right: np.ndarray, positives: int) -> list[list[float]]:

@@ -6,6 +6,7 @@ Each evaluates a run of ours (`paths.model_dir`), or any predictions that `--pre
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def make_parser(description: str, name: str, prog: str | None = None) -> argpars
     add("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
     add("--taxonomy-level", type=int, choices=range(4), help="the same as --set data.taxonomy_level=…")
     add("--output", type=Path, metavar="FILE", help=f"JSON; else {name}_<subset>.json in the run")
+    add("--json", action="store_true", help="print what is written, as JSON, instead of a table")
     return parser
 
 
@@ -57,6 +59,11 @@ def predictions_file(paths: config.PathSettings, subset: str, arguments: argpars
     return path
 
 
+def show(value: dict, text: str, arguments: argparse.Namespace) -> None:
+    """Print the text, or with `--json` the value that is written."""
+    print(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) if arguments.json else text)
+
+
 def write(value: dict, name: str, paths: config.PathSettings, subset: str, arguments: argparse.Namespace) -> None:
     """Write the JSON to `--output`, else into the run where its own predictions were evaluated, and say where."""
     output = arguments.output
@@ -64,4 +71,5 @@ def write(value: dict, name: str, paths: config.PathSettings, subset: str, argum
         output = run_folder.evaluation_file(paths.model_dir, name, subset)
     if output:
         utils.write_json(output, value)
-        print(f"\n-> {output}")
+        if not arguments.json:
+            print(f"\n-> {output}")

@@ -240,10 +240,10 @@ def run(settings: config.Config, arguments: argparse.Namespace) -> None:
         results = predictions.load_predictions(source)
         found = frames_of_predictions(videos, results, classes, rate, arguments.min_score or 0.0)
     scored = evaluate_videos(videos, found, classes, arguments.background)
-    print(f"{subset}: {len(videos):,} videos annotated, {len(found):,} predicted; values in percent")
-    print(f"{how}, of {source}\n\n{table(scored)}")
     counts = {"annotated": len(videos), "predicted": len(found), "missing": len(videos) - len(found)}
     value = {"subset": subset, "source": how} | to_json(scored) | {"videos": counts}
+    head = f"{subset}: {len(videos):,} videos annotated, {len(found):,} predicted; values in percent"
+    options.show(value, f"{head}\n{how}, of {source}\n\n{table(scored)}", arguments)
     options.write(value, "segmentation", settings.paths, settings.predict.subset, arguments)
 
 

@@ -10,6 +10,8 @@ import metrics
 from evaluation import predictions
 from segments import Segment
 
+READERS = (predictions.load_predictions, predictions.load_table)
+
 
 @pytest.mark.parametrize(
     "change",
@@ -23,8 +25,9 @@ from segments import Segment
 def test_predictions_that_cannot_be_read_are_named(tmp_path, change):
     path = tmp_path / "p.json"
     path.write_text(json.dumps({"results": {"v": [prediction(0, 1, 1), prediction(0, 1, 1) | change]}}))
-    with pytest.raises(ValueError, match=r"p\.json: results\.v\[1\]: expected \{\"label\": text"):
-        predictions.load_predictions(path)
+    for read in READERS:
+        with pytest.raises(ValueError, match=r"p\.json: results\.v\[1\]: expected \{\"label\": text"):
+            read(path)
 
 
 @pytest.mark.parametrize("key", ["label", "score", "segment"])
@@ -38,8 +41,9 @@ def test_missing_keys_are_named(key):
 @pytest.mark.parametrize("text", ["[]", "{}", '{"results": []}', '{"results": {"v": {}}}', '{"results": {"v": [1]}}'])
 def test_files_of_another_layout(tmp_path, text):
     (tmp_path / "p.json").write_text(text)
-    with pytest.raises(ValueError, match=r"p\.json: .*expected"):
-        predictions.load_predictions(tmp_path / "p.json")
+    for read in READERS:
+        with pytest.raises(ValueError, match=r"p\.json: .*expected"):
+            read(tmp_path / "p.json")
 
 
 def test_thresholds_as_typed():
@@ -71,9 +75,13 @@ def test_the_script_on_the_known_files(tmp_path, capsys):
     assert value["AP"]["Cleaning shoes"] == 1.0
     assert value["videos"] == {"annotated": 2, "predicted": 2, "missing": 0}
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["average", "mAP", "61.78"] in lines
+    assert [line[:4] for line in lines if line[:1] == ["average"]] == [["average", "mAP", "61.78", "(21.91"]]
+    assert ["rough:", "4", "actions", "in", "2", "videos"] in lines
     assert ["mAP", *(f"{100 * share:.2f}" for share in value["mAP"].values())] in lines
-    assert lines.index(["Cleaning", "shoes", "100.00"]) + 1 == lines.index(["Wakeboarding", "23.55"])
+    rows = [["Cleaning", "shoes", "100.00", "-", "-", "1", "1"], ["Wakeboarding", "23.55", "-", "-", "3", "1"]]
+    assert lines.index(rows[0]) + 1 == lines.index(rows[1])
+    assert metrics.main([*options, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == value
 
 
 def test_the_script_takes_its_paths_from_the_settings(tmp_path, capsys):

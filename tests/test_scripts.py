@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import command_line
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = [path.name for path in sorted(ROOT.glob("*.py")) if '__name__ == "__main__"' in path.read_text()]
 LIGHT = [
@@ -31,12 +33,13 @@ def test_the_scripts_of_the_original_are_there():
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_does_not_import_tensorflow(script):
     printed = loaded_modules(
-        f"import runpy\nsys.argv = [{script!r}, '--help']\n"
-        f"try:\n    runpy.run_path({script!r}, run_name='__main__')\n"
-        "except SystemExit as end:\n    assert end.code == 0"
+        "import runpy\nfor option in '--help', '--version':\n"
+        f"    sys.argv = [{script!r}, option]\n"
+        f"    try:\n        runpy.run_path({script!r}, run_name='__main__')\n"
+        "    except SystemExit as end:\n        assert end.code == 0"
     )
     text, modules = printed.split("\nMODULES ")
-    assert "usage:" in text and "--help" in text
+    assert "usage:" in text and "--help" in text and text.endswith(f"\n{script} {command_line.VERSION}\n")
     assert not {"tensorflow", "keras"} & set(modules.split())
 
 
@@ -53,3 +56,8 @@ def test_a_wrong_setting_is_one_line_and_status_2(script):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: --set train.max_stepz=5: train.max_stepz: unknown key")
+
+
+def test_the_version_is_that_of_the_citation_and_of_the_changes():
+    assert f"\nversion: {command_line.VERSION}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {command_line.VERSION} " in (ROOT / "CHANGELOG.md").read_text()

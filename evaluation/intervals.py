@@ -1,0 +1,174 @@
+"""How far the figures of an evaluation can be trusted: intervals by bootstrap over videos.
+
+Videos, not predictions, are drawn with replacement, because those of one video stand or fall together; a figure is
+computed of each draw, and the interval holds the middle 95 % of them. A drawn video counts as
+often as it was drawn, with all its segments and predictions. Symbols: V annotated videos, R draws, K classes, L tIoU
+thresholds, N predictions, H hits: pairs of a prediction and a threshold at which it is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from evaluation.detection import Ranked
+from evaluation.subset import SHOWN_RECALLS, Evaluation, threshold_name
+
+DRAWS = 1000
+FEWEST_DRAWS = 100
+MOST_WEIGHTS = 100_000_000  # draws times predictions, beyond which fewer draws are made
+PART = 4_000_000  # of these at once
+LEVEL = 0.95
+ROUGH = 10  # with fewer videos than these an interval is rough: it knows no video that is not there
+
+
+def draw(videos: int, predictions: int, seed: int = 0) -> np.ndarray:
+    """[R, V] int32: how often each video is drawn; fewer draws where there are many predictions."""
+    draws = int(np.clip(MOST_WEIGHTS // max(predictions, 1), FEWEST_DRAWS, DRAWS))
+    generator = np.random.default_rng(seed)
+    counts = np.empty((draws, videos), np.int32)
+    for one in counts:
+        one[:] = np.bincount(generator.integers(videos, size=videos), minlength=videos)
+    return counts
+
+
+def average_precisions(ranked: Ranked, weights: np.ndarray, num_classes: int) -> np.ndarray:
+    """[R, K, L]: the average precision of each draw; NaN for classes that have no segment in it.
+
+    weights: [R, V], see `draw`. Videos that are not annotated are in every draw once.
+    """
+    order = np.argsort(ranked.predicted.classes, kind="stable")
+    classes, videos = ranked.predicted.classes[order], ranked.predicted.videos[order]
+    hits = ranked.hits[order]
+    counted = None if ranked.counted is None else ranked.counted[order]
+    levels = hits.shape[1]
+    level, row = np.nonzero(hits.T)  # [H] by threshold, then class, then rank
+    group = level * num_classes + classes[row]
+    first = np.searchsorted(group, group)  # the first hit of the same class and threshold
+    class_first = np.searchsorted(classes, classes[row])  # the first prediction of the class
+    others = max(videos.max(initial=0) + 1 - weights.shape[1], 0)
+    positives = np.zeros((len(weights), num_classes))
+    for number, weight in enumerate(weights):
+        positives[number] = np.bincount(
+            ranked.truth.classes, weights=weight[ranked.truth.videos], minlength=num_classes
+        )
+    result = np.zeros((len(weights), num_classes, levels))
+    # to keep classes and thresholds apart in one running maximum: precision is at most 1
+    apart = 2.0 * (levels * num_classes - group)
+    for part in _parts(len(weights), max(len(videos), 2 * len(row))):
+        weight = np.pad(weights[part], ((0, 0), (0, others)), constant_values=1)[:, videos]  # [R, N]
+        mine = weight[:, row]  # [R, H]
+        right = _running(mine)
+        right = right[:, 1:] - right[:, first]
+        if counted is None:
+            shown = _running(weight)
+            shown = shown[:, row + 1] - shown[:, class_first]
+        else:
+            each = [_running(weight * counted[:, number]) for number in range(levels)]
+            shown = np.concatenate(
+                [each[n][:, row[level == n] + 1] - each[n][:, class_first[level == n]] for n in range(levels)], axis=1
+            )
+        precision = right / np.maximum(shown, 1)
+        best = np.maximum.accumulate((precision + apart)[:, ::-1], axis=1)[:, ::-1] - apart
+        for number, gains in zip(range(part.start, part.stop), mine * best, strict=True):
+            summed = np.bincount(group, weights=gains, minlength=levels * num_classes)
+            result[number] = summed.reshape(levels, num_classes).T
+    return result / np.where(positives > 0, positives, np.nan)[..., None]
+
+
+def _running(values: np.ndarray) -> np.ndarray:
+    """[R, N + 1]: the sum of what stands before each place."""
+    sums = np.zeros((len(values), values.shape[1] + 1), np.int32)
+    np.cumsum(values, axis=1, out=sums[:, 1:])
+    return sums
+
+
+def _parts(draws: int, size: int) -> Iterator[slice]:
+    step = max(1, PART // max(size, 1))
+    return (slice(first, min(first + step, draws)) for first in range(0, draws, step))
+
+
+def middle(values: np.ndarray, figures: np.ndarray | float) -> list:
+    """The interval [low, high] of each figure: draws [R, …] -> lists […, 2]; without any draw, None.
+
+    A drawn video that counts twice is found, or missed, twice at one score, which lifts the average precision of a
+    draw a little; the draws are moved by what their mean is above the figure. Draws that are NaN are left out.
+    """
+    shape, flat = values.shape[1:], values.reshape(len(values), -1)
+    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    ends = []
+    for draws, figure in zip(flat.T, np.ravel(figures), strict=True):
+        draws = draws[~np.isnan(draws)]
+        ends.append((np.quantile(draws, tails) - draws.mean() + figure).tolist() if len(draws) else None)
+    return ends if shape else ends[0]
+
+
+def _shares(values: np.ndarray, figures: np.ndarray | float) -> list:
+    """`middle` of what lies between 0 and 1."""
+    clipped = [ends and np.clip(ends, 0, 1).tolist() for ends in middle(values.reshape(len(values), -1), figures)]
+    return clipped if values.ndim > 1 else clipped[0]
+
+
+def measure(scored: Evaluation, weights: np.ndarray | None = None) -> dict:
+    """The intervals of an evaluation's figures, as JSON values, named as in `subset.to_json`; None for one video.
+
+    A class that one video has gets none: every draw with it is that video. The number of proposals that AR@AN keeps of
+    each video stays as it is in the subset.
+    """
+    truth, num_classes, videos = scored.ranked.truth, len(scored.detection.classes), scored.videos["annotated"]
+    weights = draw(videos, scored.predictions) if weights is None else weights
+    actions = np.bincount(truth.classes, minlength=num_classes)
+    pairs = np.unique(truth.keys(num_classes)) % num_classes
+    holders = np.bincount(pairs, minlength=num_classes)  # videos that have each class
+    counts = {
+        name: {"actions": int(number), "videos": int(some)}
+        for name, number, some in zip(scored.detection.classes, actions, holders, strict=True)
+    }
+    result = {"level": LEVEL, "draws": len(weights), "videos": videos, "rough": videos < ROUGH, "classes": counts}
+    if videos < 2:
+        return result
+    each = average_precisions(scored.ranked, weights, num_classes)
+    names = [threshold_name(level) for level in scored.protocol.thresholds]
+    each_class = _shares(each.mean(axis=2), scored.detection.AP.mean(axis=1))
+    return result | {
+        "average_mAP": _shares(over_classes(each).mean(axis=1), scored.average_mAP),
+        "mAP": dict(zip(names, _shares(over_classes(each), scored.mAP), strict=True)),
+        "AP": {
+            name: ends if some > 1 else None
+            for name, ends, some in zip(scored.detection.classes, each_class, holders, strict=True)
+        },
+        **_recall_and_labels(scored, weights),
+    }
+
+
+def over_classes(each: np.ndarray) -> np.ndarray:
+    """[R, K, L] -> [R, L]: the mean over the classes that a draw has segments of."""
+    there = ~np.isnan(each)
+    return np.where(there, each, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+
+
+def _recall_and_labels(scored: Evaluation, weights: np.ndarray) -> dict:
+    truth, videos = scored.ranked.truth, weights.shape[1]
+    floats = weights.astype(np.float32)
+    found = np.zeros((videos, scored.proposals.found.shape[1]), np.float32)
+    np.add.at(found, truth.videos, scored.proposals.found)
+    segments = np.maximum(floats @ np.bincount(truth.videos, minlength=videos).astype(np.float32), 1)
+    recall = floats @ found / segments[:, None]  # [R, points]
+    averages = scored.proposals.averages
+    area = np.trapezoid(recall, averages, axis=1) / averages[-1]
+    labelled = np.zeros(videos, np.float32)
+    labelled[np.unique(truth.videos)] = 1
+    top = {}
+    for k, some in scored.classification.found.items():
+        told = np.zeros(videos, np.float32)
+        told[some[some < videos]] = 1
+        top[f"top_{k}"] = _shares(floats @ told / np.maximum(floats @ labelled, 1), scored.classification.top[k])
+    labels = average_precisions(scored.classification.ranked, weights, len(scored.detection.classes))
+    return {
+        "proposals": {
+            "AR": {str(n): _shares(recall[:, n - 1], scored.proposals.recall[n - 1]) for n in SHOWN_RECALLS},
+            "AUC": _shares(area, scored.proposals.area),
+        },
+        "classification": {"mAP": _shares(over_classes(labels)[:, 0], scored.classification.mAP), **top},
+    }
