@@ -10,9 +10,10 @@ CONFIG ?=
 SUBSET ?= validation
 # tests in two processes, as many wait for others; tests/conftest.py says which stay together
 PROCESSES ?= 2
-# of `make learn`
+# of `make learn`: the folder; anything: a model of all videos, too; of the search on folds
 DATA ?= mine
 ALL ?=
+MINUTES ?= 20
 TEST := $(RUN) -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder
 STAGE = $(if $(CONFIG),-c $(CONFIG))
 
@@ -40,7 +41,7 @@ demo: setup  ## every stage on the embedded sample set -> runs/demo
 	@echo "next: $(RUN) localize.py data/sample/videos/testing/sample_testing_00.mp4"
 
 learn: setup  ## DATA=FOLDER of videos and a table -> settings, features, a trained run, a page; ALL=1: a model of all videos at last
-	$(RUN) plan.py $(DATA) --learn $(if $(ALL),--all)
+	$(RUN) plan.py $(DATA) --learn --minutes $(MINUTES) $(if $(ALL),--all)
 
 download: setup  ## annotations -> videos; CONFIG=FILE gives settings that differ from config.yml, here and below
 	$(RUN) download_video_script.py $(STAGE) training validation

@@ -1,8 +1,8 @@
 """Accuracy on real and drawn data: trains a configuration with several seeds and scores the held-out subset.
 
-`python benchmarks/accuracy.py fights|salads|sample|order|defaults [--seeds 0 1 2 3 4]`. Nothing is chosen here: the
-last step of each training is scored with the settings of configs/, which were chosen on grouped folds of the training
-subset, or, with `defaults`, with those of config.yml.
+`python benchmarks/accuracy.py fights|salads|sample|order|defaults|planned [--seeds 0 1 2 3 4]`. Nothing is chosen here:
+the last step of each training is scored with the settings of configs/, which were chosen on grouped folds of the
+training subset, or, with `defaults`, with those of config.yml, or, with `planned`, with those that plan.py chooses.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ sys.path.insert(0, str(PROJECT))
 import config  # noqa: E402
 import data  # noqa: E402
 import metrics  # noqa: E402
+import plan  # noqa: E402
 import predictions_json  # noqa: E402
 import utils  # noqa: E402
 from evaluation import segmentation  # noqa: E402
 from features.records import require_spec  # noqa: E402
+from planning import rules, writing  # noqa: E402
+from planning.folder import DataSet  # noqa: E402
 from prediction import decoding  # noqa: E402
 from training import tuning  # noqa: E402
 from training.run_data import RunData, load_data  # noqa: E402
@@ -222,6 +225,39 @@ def defaults(arguments: argparse.Namespace) -> None:
     )
 
 
+def planned(arguments: argparse.Namespace) -> None:
+    """Each of --sets with what plan.py chooses of its training subset: the recipe, with rules, with the search."""
+    parts = {
+        "sample": lambda: ("sample", "testing", [[]]),
+        "fights": lambda: ("fights", "validation", [fights_paths(arguments)]),
+        "salads": lambda: ("salads", "validation", salads_paths(arguments)),
+    }
+    for name in arguments.sets:
+        file, subset, splits = parts[name]()
+        bases = [load(file, *paths) for paths in splits]
+        for column in ("recipe", "rules", "search")[: 3 if arguments.trials else 2]:
+            chosen = [_planned(base, arguments.work / f"plans/{name}{number}-{column}", column, arguments.trials)
+                      for number, base in enumerate(bases)]  # fmt: skip
+            print(f"\n{name}, {column}", flush=True)
+
+            def predicted(seed: str, chosen: list[Path] = chosen, subset: str = subset) -> list[Scored]:
+                return [train_and_predict(config.load(file, [seed]), subset) for file in chosen]
+
+            every_seed(arguments, predicted, SALADS_BACKGROUND if name == "salads" else None)
+
+
+def _planned(base: config.Config, folder: Path, column: str, trials: int) -> Path:
+    """A file of settings, planned of the training features and annotations that `base` names."""
+    paths = {key: str(value) for key, value in base.paths} | {"model_dir": str(folder)}
+    given = rules.given(base.model_dump(mode="json"))
+    if column == "recipe":
+        folder.mkdir(parents=True, exist_ok=True)
+        writing.write_plan(folder, paths, rules.recipe() | given, {})
+    else:
+        plan.run(DataSet(folder, paths, given), minutes=0, trials=trials if column == "search" else None)
+    return folder / writing.SETTINGS
+
+
 def every_seed(
     arguments: argparse.Namespace, predicted: Callable[[str], list[Scored]], left_out: str | None = None
 ) -> None:
@@ -270,7 +306,8 @@ def _order_accuracy(scored: Scored) -> list[float]:
     return [100 * float(free.mean()), 100 * float(forced.mean())]
 
 
-STUDIES = {"fights": fights, "salads": salads, "sample": sample, "order": order, "defaults": defaults}
+STUDIES = {"fights": fights, "salads": salads, "sample": sample, "order": order, "defaults": defaults,
+           "planned": planned}  # fmt: skip
 
 
 def main() -> None:
@@ -279,6 +316,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared/data", help="where fights, salads are")
     parser.add_argument("--work", type=Path, default=PROJECT / "runs/accuracy", help="folder of extracted features")
+    sets = ("sample", "fights", "salads")
+    parser.add_argument("--sets", nargs="+", choices=sets, default=list(sets), help="of study planned")
+    parser.add_argument("--trials", type=int, default=0, metavar="N", help="of the search of study planned; 0: none")
     arguments = parser.parse_args()
     arguments.data, arguments.work = arguments.data.resolve(), arguments.work.resolve()
     utils.start_tensorflow()

@@ -43,14 +43,16 @@ def learn(folder: Path, options: list[str], everything: bool, fresh: bool) -> in
     if status := run_stage(plan):
         return status
     settings = config.load(settings_file)
-    commands = [["trainer.py", *with_settings, *(["--fresh"] if fresh else [])]]
-    for subset in reversed(_to_predict(settings.paths)):
+    fresh_too, subsets = ["--fresh"] if fresh else [], _to_predict(settings.paths)
+    commands = [["trainer.py", *with_settings, *fresh_too]]
+    for subset in reversed(subsets):
         of_subset = [*with_settings, "--subset", subset]
         commands.append(["predictions_json.py", *of_subset])
         commands.append(["metrics.py", *of_subset, "--ignore-unknown-labels"])
-    commands.append(["report.py", *with_settings, "--subset", _to_predict(settings.paths)[0]])
+    commands.append(["report.py", *with_settings, "--subset", subsets[0]])
     if everything:
-        commands.append(["trainer.py", "-c", str(_all_settings(settings_file)), "--set", "predict.subset=training"])
+        of_all = ["-c", str(_all_settings(settings_file)), "--set", "predict.subset=training"]
+        commands.append(["trainer.py", *of_all, *fresh_too])
     for command in commands:
         if status := run_stage(command):
             return status

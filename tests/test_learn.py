@@ -1,0 +1,140 @@
+"""`plan.py FOLDER --learn` as a process: killed at moments that files tell of, it ends where one left alone ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from made_features import make_data_set
+
+import annotations
+from planning import folder as folders
+from planning import stages
+
+ROOT = Path(__file__).parents[1]
+# what is there when the search has a trial behind it, the settings are written, the training has a checkpoint, and the
+# predictions are made
+MOMENTS = ("trials.jsonl", "settings.yml", "run/checkpoints/*.index", "run/predictions_validation.json")
+
+
+def start(folder):
+    command = [sys.executable, "plan.py", str(folder), "--learn", "--trials", "1"]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    with folder.with_suffix(".log").open("a") as log:
+        # a group of its own, so that a kill reaches the stage that is at work as well
+        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True, env=environment)
+
+
+def finish(folder):
+    assert start(folder).wait() == 0, folder.with_suffix(".log").read_text()[-3000:]
+
+
+def kill_at(moment, folder):
+    process = start(folder)
+    while process.poll() is None and not list(folder.glob(moment)):
+        time.sleep(0.01)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+def test_kills_lose_nothing(tmp_path):
+    for name in ("undisturbed", "killed"):
+        make_data_set(tmp_path / name)
+    finish(tmp_path / "undisturbed")
+    for moment in MOMENTS:
+        kill_at(moment, tmp_path / "killed")
+    finish(tmp_path / "killed")
+    for name in ("settings.yml", "run/predictions_validation.json", "run/metrics_validation.json"):
+        expected, found = ((tmp_path / each / name).read_text() for each in ("undisturbed", "killed"))
+        assert found.replace("/killed", "/undisturbed") == expected, name
+    trials, others = ((tmp_path / each / "trials.jsonl").read_text().splitlines() for each in ("undisturbed", "killed"))
+    assert len(trials) == len(others) == 2
+    assert json.loads(trials[1])["left_out"] == json.loads(others[1])["left_out"]
+
+
+def told(monkeypatch, folder, statuses, **options):
+    """The commands that `learn` runs, and its own status; `statuses`: those of commands by their script."""
+    commands = []
+
+    def run_stage(arguments):
+        commands.append(arguments)
+        if arguments[0] == "plan.py" and not (folder / "settings.yml").is_file():
+            (folder / "settings.yml").write_text(
+                f"paths: {{data_dir: '{folder}', json_data_path: annotations.json, videos_folder: videos, "
+                "feature_map_folder: features, model_dir: run}\n"
+            )
+        return statuses.get(arguments[0], 0)
+
+    monkeypatch.setattr(stages, "run_stage", run_stage)
+    return commands, stages.learn(
+        folder, ["--trials", "1"], options.get("everything", False), options.get("fresh", False)
+    )
+
+
+def test_every_stage_is_run_in_its_order(tmp_path, monkeypatch):
+    make_data_set(tmp_path)
+    commands, status = told(monkeypatch, tmp_path, {}, everything=True, fresh=True)
+    plan, chosen = ["plan.py", str(tmp_path), "--trials", "1"], ["-c", str(tmp_path / "settings.yml")]
+    assert status == 0
+    assert commands == [
+        plan, plan, ["trainer.py", *chosen, "--fresh"],
+        ["predictions_json.py", *chosen, "--subset", "testing"],
+        ["metrics.py", *chosen, "--subset", "testing", "--ignore-unknown-labels"],
+        ["predictions_json.py", *chosen, "--subset", "validation"],
+        ["metrics.py", *chosen, "--subset", "validation", "--ignore-unknown-labels"],
+        ["report.py", *chosen, "--subset", "validation"],
+        ["trainer.py", "-c", str(tmp_path / "planned/all/settings.yml"), "--set", "predict.subset=training", "--fresh"],
+    ]  # fmt: skip
+    linked = list((tmp_path / "planned/all/features/training").iterdir())
+    assert len(linked) == 11 and all(path.is_file() for path in linked)
+    database = json.loads((tmp_path / "planned/all/annotations.json").read_text())["database"]
+    assert {entry["subset"] for entry in database.values()} == {"training"}
+
+
+def test_features_are_extracted_of_the_subsets_that_have_videos(tmp_path, monkeypatch):
+    make_data_set(tmp_path)
+    (tmp_path / "features/extractor.json").unlink()
+    for name in ("training/a.mp4", "validation/b.mp4"):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True)
+        (tmp_path / "videos" / name).touch()
+    commands, _ = told(monkeypatch, tmp_path, {})
+    assert commands[1] == [
+        "feature_map_extractor.py", "-c", str(tmp_path / "settings.yml"), "training", "validation",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statuses", "ended_by", "status"),
+    [
+        ({"plan.py": 2}, "plan.py", 2),
+        ({"trainer.py": 143}, "trainer.py", 143),
+        ({"feature_map_extractor.py": 2}, "feature_map_extractor.py", 2),
+        # some videos failed: the others are learnt from
+        ({"feature_map_extractor.py": 1}, "report.py", 0),
+    ],
+)
+def test_a_stage_that_fails_ends_it(statuses, ended_by, status, tmp_path, monkeypatch):
+    make_data_set(tmp_path)
+    (tmp_path / "features/extractor.json").unlink()
+    (tmp_path / "videos/training").mkdir(parents=True)
+    (tmp_path / "videos/training/a.mp4").touch()
+    commands, ended = told(monkeypatch, tmp_path, statuses)
+    assert ended == status and commands[-1][0] == ended_by
+
+
+def test_a_stage_is_a_process_whose_status_is_handed_on(capfd):
+    assert stages.run_stage(["metrics.py", "--ground-truth", "/nowhere.json", "--predictions", "/nowhere.json"]) == 2
+    printed = capfd.readouterr()
+    assert "$ python metrics.py --ground-truth /nowhere.json" in printed.out and "nowhere.json" in printed.err
+
+
+def test_all_videos_with_actions_are_for_training_at_last(tmp_path):
+    make_data_set(tmp_path)
+    annotated = folders.as_training(annotations.load(tmp_path / "annotations.json"))
+    assert len(annotated.subset("training")) == 11
