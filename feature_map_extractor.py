@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 
 import command_line
@@ -50,7 +51,7 @@ def in_shard(video_id: str, shard: tuple[int, int]) -> bool:
     A hash of its id decides, so that machines agree even while videos are still being downloaded.
     """
     number, shards = shard
-    return int.from_bytes(hashlib.sha256(video_id.encode()).digest()[:8]) % shards == number - 1
+    return int.from_bytes(hashlib.sha256(os.fsencode(video_id)).digest()[:8]) % shards == number - 1
 
 
 def missing_features(
@@ -88,6 +89,9 @@ def run(
     """
     folder, extractor, video = settings.paths.feature_map_folder, settings.extractor, settings.video
     todo = missing_features(settings.paths, subsets, shard)
+    nameless = [path for path in todo if not _is_utf8(path.name)]
+    for path in nameless:
+        del todo[path]
     if not todo and recorded_spec(folder, extractor, video):
         outcome = Outcome()  # no CNN has to be made ready
     elif scheduler or local_cluster:
@@ -102,14 +106,20 @@ def run(
         embed = open_extractor(folder, extractor, video, plan.callers)
         with contextlib.closing(Claims(folder)) as claims:
             outcome = extract(todo, extractor, video, embed, plan, claims.take)
+    outcome.failures += [f"{path}: expected a name in UTF-8, as annotations are: rename it" for path in nameless]
     return _report(outcome, folder)
+
+
+def _is_utf8(name: str) -> bool:
+    # other bytes become halves of surrogate pairs
+    return not any("\ud800" <= c <= "\udfff" for c in name)
 
 
 def _report(outcome: Outcome, folder: Path) -> int:
     elsewhere = f"; {outcome.elsewhere} left to another process" if outcome.elsewhere else ""
     print(f"{outcome.written} videos, {outcome.frames} frames -> {folder}; {len(outcome.failures)} failed{elsewhere}")
     for failure in sorted(outcome.failures):
-        print(f"  {failure}")
+        print(f"  {utils.one_line(failure)}")
     return 1 if outcome.failures else 0
 
 

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,10 @@ from localization import trained
 from localization.online import REACH, ActionFinder, WindowScores
 from localization.results import HEADER, Segment, plural, row
 from localization.writers import write_csv, write_srt, write_vtt
-from video_input import read_header, resize_frame
+from video_input import resize_frame
+from video_reading.clock import Clock
+from video_reading.door import OpenVideo, open_stream, open_video
+from video_reading.upright import upright_pixels
 
 # frames that wait for the CNN
 QUEUE = 8
@@ -35,49 +39,36 @@ READ_SECONDS = 15  # without a frame, after which a stream has ended
 class LiveSource:
     """Iterates over (frame, timestamp) of every `skip_frames`-th frame, until the stream ends or `stop` is set.
 
-    A frame is [height, width, 3] uint8 RGB; timestamps are seconds since the first frame and rise: those of the stream,
-    a camera's by the clock. Frames that come faster than they are taken wait in a file and in a stream that is sent at
-    any speed; those of a camera or a stream at real time are passed over, and counted in `passed`.
+    A frame is [height, width, 3] uint8 RGB; timestamps are seconds and rise: those of a file, a stream's since its
+    first frame, a camera's by the clock. Frames that come faster than they are taken wait in a file and in a stream
+    that is sent at any speed; those of a camera or a stream at real time are passed over, and counted in `passed`.
 
     Raises ValueError, at once, when the source cannot be opened.
     """
 
     def __init__(self, source: str, skip_frames: int, resize: tuple[int, int]):
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        import cv2
-
-        # the error below says it in one line
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         self.is_camera, self.is_file = source.isdecimal(), "://" not in source and not source.isdecimal()
         self.stop = threading.Event()
         self.duration = 0.0  # seconds until the end of the newest frame
         self.passed = 0
         self._skip_frames, self._resize = skip_frames, resize
         if self.is_camera:
-            self._capture = cv2.VideoCapture(int(source))
+            self._close, fps, self._frames = _open_camera(int(source))
         else:
-            if self.is_file:
-                read_header(Path(source).expanduser())
-                source = str(Path(source).expanduser())
-            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, READ_SECONDS * 1000]
-            limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_SECONDS * 1000]
-            self._capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
-        if not self._capture.isOpened():
-            if self.is_camera:
-                raise ValueError(f"camera {source}: no such camera, or another program has it")
-            raise ValueError(f"stream {source}: cannot be opened: expected a camera's number, an address or a file")
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
+            video = open_video(Path(source).expanduser()) if self.is_file else open_stream(source, READ_SECONDS)
+            self._close, fps, self._frames = video.container.close, video.fps, _frames_of(video)
         self.fps = fps if 1 <= fps <= 240 else 25.0
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
-        import cv2
-
-        began, first, timestamp, least_behind = time.monotonic(), None, -1 / self.fps, 0.0
+        began, timestamp, least_behind = time.monotonic(), -1 / self.fps, 0.0
+        first = 0.0 if self.is_file else None
         count = 0
         try:
-            while not self.stop.is_set() and self._capture.grab():
+            for shown, picture in self._frames:
+                if self.stop.is_set():
+                    return
                 now = time.monotonic() - began
-                shown = now if self.is_camera else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                shown = now if shown is None else shown
                 first = shown if first is None else first
                 # some streams give no times, or begin anew
                 if shown - first <= timestamp:
@@ -91,11 +82,39 @@ class LiveSource:
                 if not self.is_file and now - timestamp - least_behind > MOST_BEHIND:
                     self.passed += 1
                     continue
-                decoded, frame = self._capture.retrieve()
-                if decoded:
-                    yield cv2.cvtColor(resize_frame(frame, self._resize), cv2.COLOR_BGR2RGB), timestamp
+                yield resize_frame(picture(), self._resize), timestamp
         finally:
-            self._capture.release()
+            self._close()
+
+
+# the seconds at which a frame is shown (None: now), and what gives its pixels [height, width, 3] uint8 RGB
+Arrival = tuple[float | None, Callable[[], np.ndarray]]
+
+
+def _frames_of(video: OpenVideo) -> Iterator[Arrival]:
+    video.stream.thread_type = "AUTO"
+    for frame, shown in Clock(video).frames():
+        yield shown, partial(upright_pixels, frame)
+
+
+def _open_camera(number: int) -> tuple[Callable[[], None], float, Iterator[Arrival]]:
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2
+
+    # the error below says it in one line
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    capture = cv2.VideoCapture(number)
+    if not capture.isOpened():
+        raise ValueError(f"camera {number}: no such camera, or another program has it")
+
+    def picture() -> np.ndarray:
+        return cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB)
+
+    def frames() -> Iterator[Arrival]:
+        while capture.grab():
+            yield None, picture
+
+    return capture.release, capture.get(cv2.CAP_PROP_FPS), frames()
 
 
 def localize_live(
@@ -145,8 +164,8 @@ def run_live(source_name: str, run: run_folder.Run, output: Path, min_score: flo
     settings = run.settings
     source = LiveSource(source_name, settings.video.skip_frames, settings.video.resize)
     model = trained.load(run, batch_size=1)
-    print(f"live:  {source_name}; an action is printed at most {delay(run, source.fps):.0f} s after its score falls "
-          f"below {min_score:g}: a window of {settings.data.max_frames} frames, and smoothing")  # fmt: skip
+    print(f"live:  {utils.one_line(source_name)}; an action is printed at most {delay(run, source.fps):.0f} s after "
+          f"its score falls below {min_score:g}: a window of {settings.data.max_frames} frames, and smoothing")
     if settings.data.feature_normalization == "video":
         print("       features are normalised by what was seen so far, not by the whole video: the start is less sure")
     print(HEADER, flush=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+import utils
 from prediction.decoding import SHOWN_SCORE
 
 TOP = 20
@@ -87,7 +88,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def heading(found: Localization) -> str:
-    return f"{found.file.name}  ({clock(found.duration)})"
+    return f"{utils.one_line(found.file.name)}  ({clock(found.duration)})"
 
 
 HEADER = f"  {'start':>9}  {'end':>9}  {'score':>5}  action"

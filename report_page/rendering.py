@@ -133,7 +133,7 @@ def _video(view: VideoView, index: dict[str, int], matches: matching.Matches | N
         "id": view.id,
         "duration": round(view.duration, 3),
         "file": link(view.file, folder) if view.file else None,
-        "name": view.file.name if view.file else None,
+        "name": os.fsencode(view.file.name).decode(errors="replace") if view.file else None,
         "truth": None if view.truth is None else [[index[t[0]], *_seconds(t[1:])] for t in view.truth],
         "predictions": [
             [index[p[0]], *_seconds(p[1:3]), round(p[3], 4), own[n], any_class[n]]
@@ -155,7 +155,7 @@ def _seconds(values: Sequence[float]) -> list[float]:
 
 def link(file: Path, folder: Path) -> str:
     """The address of a file relative to a folder, percent-encoded."""
-    return quote(Path(os.path.relpath(file, folder)).as_posix())
+    return quote(os.fsencode(Path(os.path.relpath(file, folder)).as_posix()))
 
 
 def write_page(path: Path, content: PageContent) -> Path:

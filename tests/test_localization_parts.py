@@ -1,6 +1,7 @@
 """What a user names becomes videos; segments become what people and other programs read."""
 
 import csv
+import os
 import re
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from made_localization import (  # noqa: F401 (fixtures)
 from made_videos import make_sound, make_video
 
 import localize
+import utils
 from localization.inputs import Source, collect, download
 from localization.offline import localize_all
 from localization.results import Segment, clock, highlights
@@ -168,3 +170,13 @@ def test_a_terminals_codes_in_a_name_are_shown_not_sent(run_folder, loads, tmp_p
     assert localize.main([str(bad), "--model", str(run_folder), "--output", str(tmp_path / "out")]) == 1
     told = capsys.readouterr().err
     assert told.startswith("failed: ") and "\\x1b]0;title" in told and told.count("\n") == 1 and "\x1b" not in told
+
+
+def test_a_name_that_is_no_utf8_is_done_as_any_other(run_folder, loads, tmp_path, capsys):
+    video = film(tmp_path / os.fsdecode(b"cl\xe9.mp4"), (0.4, BLACK), (0.6, BRIGHT))
+    output = tmp_path / "out"
+    assert localize.main([str(video), "--model", str(run_folder), "--output", str(output)]) == 0
+    assert "\ncl\\udce9.mp4  (0:01.0)\n" in capsys.readouterr().out
+    assert list(utils.read_json(output / "predictions.json")["results"]) == ["cl?"]
+    assert "../cl%E9.mp4" in (output / "index.html").read_text()
+    assert localize.main(["--live", str(video), "--model", str(run_folder), "--output", str(output)]) == 0

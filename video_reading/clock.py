@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from video_reading.door import OpenVideo
 
+MICROSECOND = Fraction(1, 1_000_000)
 # packets that tell how a file keeps its times
 HEAD = 16
 # what can be put together end to end (dash cameras, DVDs): the clock jumps where the next recording begins
@@ -39,7 +41,7 @@ class Clock:
         self.joined = False  # the file's times jumped
         self._video = video
         self._tick = float(video.stream.time_base)
-        self._begin = None if video.begin is None else video.begin / video.stream.time_base  # ticks
+        self._begin = None if video.begin is None else _in_ticks(video.begin, video.stream.time_base)
         self._joinable = video.container.format.name in JOINABLE
         self._shown = 0.0  # seconds, where it begins
         self._interval = 1 / video.fps if video.fps > 0 else 0.0  # between frames that do not say how long they last
@@ -121,6 +123,12 @@ class Clock:
             lasts = self._interval
         self.end = time + lasts
         return time
+
+
+def _in_ticks(seconds: Fraction, tick: Fraction) -> float:
+    """The tick that `seconds`, which FFmpeg rounds to microseconds, stand for, or the fraction between two."""
+    nearest = round(seconds / tick)
+    return nearest if abs(nearest * tick - seconds) < MICROSECOND else float(seconds / tick)
 
 
 def packet_end(video: OpenVideo, packet: Packet) -> float:

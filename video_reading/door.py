@@ -23,6 +23,9 @@ CONTAINERS = (
     "h263", "h264", "hevc", "ivf", "m4v", "matroska", "mjpeg", "mov", "mp3", "mpeg", "mpegts", "mpegvideo", "mxf",
     "nut", "obu", "ogg", "rm", "vc1", "vvc", "wav", "wtv", "yuv4mpegpipe",
 )  # fmt: skip
+# how a camera or a server on the network sends it
+STREAMS = ("hls", "mpjpeg", "rtp", "rtsp", "sdp")
+NETWORK = ("crypto", "data", "http", "httpproxy", "https", "rtmp", "rtmps", "rtp", "srt", "tcp", "tls", "udp")
 # a frame of 8192 x 8192: twice 8K. More is a broken or hostile header, which would ask for gigabytes
 MAX_PIXELS = 1 << 26
 
@@ -38,7 +41,6 @@ class OpenVideo:
     `begin` is the container's start in seconds, from which players count; None when the file holds no times.
     """
 
-    path: Path
     container: InputContainer
     stream: VideoStream
     begin: Fraction | None
@@ -67,20 +69,42 @@ def open_video(path: Path) -> OpenVideo:
         raise ValueError(f"{path}: expected a video file, received {received}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: empty file")
-    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
     try:
         # with the protocol and the whole path, no name is taken for an address
-        container = av.open(f"file:{path.absolute()}", container_options=options, metadata_errors="replace")
+        return _open(path, f"file:{path.absolute()}", "file", CONTAINERS)
     except av.ArgumentError:  # what FFmpeg says of a format outside the list
         reason = "not a video, but text" if _is_text(path) else "not a readable video: no container of videos"
         raise ValueError(f"{path}: {reason}") from None
-    except (av.FFmpegError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a readable video: {getattr(error, 'strerror', None) or error}") from None
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: not a readable video: {error.strerror or error}") from None
+
+
+def open_stream(address: str, most_seconds: float) -> OpenVideo:
+    """Open an address that sends a video; one that sends nothing for `most_seconds` has ended.
+
+    Raises ValueError with the address when it cannot be opened.
+    """
+    import av
+
+    try:
+        return _open(address, address, ",".join(NETWORK), (*CONTAINERS, *STREAMS), timeout=most_seconds)
+    except av.FFmpegError as error:
+        raise ValueError(f"stream {address}: cannot be opened: {error.strerror or error}; expected a camera's number, "
+                         "an address or a file") from None  # fmt: skip
+
+
+def _open(
+    name: Path | str, address: str, protocols: str, formats: tuple[str, ...], timeout: float | None = None
+) -> OpenVideo:
+    import av
+
+    options = {"protocol_whitelist": protocols, "format_whitelist": ",".join(formats)}
+    container = av.open(address, container_options=options, metadata_errors="replace", timeout=timeout)
     try:
         # FFmpeg's own guess at missing times is wrong where frames are reordered
         container.flags &= ~av.container.Flags.gen_pts.value
         begin = None if container.start_time is None else Fraction(container.start_time, av.time_base)
-        return OpenVideo(path, container, _picture(path, container), begin)
+        return OpenVideo(container, _picture(name, container), begin)
     except BaseException:
         container.close()
         raise
@@ -92,7 +116,7 @@ def _is_text(path: Path) -> bool:
     return b"\0" not in head
 
 
-def _picture(path: Path, container: InputContainer) -> VideoStream:
+def _picture(name: Path | str, container: InputContainer) -> VideoStream:
     from av.stream import Disposition
 
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -100,13 +124,13 @@ def _picture(path: Path, container: InputContainer) -> VideoStream:
     if not moving:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
         received = "sound with a cover picture" if container.streams.video else f"streams: {kinds}"
-        raise NoPicture(f"{path}: no video stream ({received})")
+        raise NoPicture(f"{name}: no video stream ({received})")
     best = container.streams.best("video")
     stream = best if best in moving else moving[0]
     if stream.codec_context is None:
-        raise ValueError(f"{path}: not a readable video: no decoder for its pictures")
+        raise ValueError(f"{name}: not a readable video: no decoder for its pictures")
     if stream.width * stream.height > MAX_PIXELS:
         raise ValueError(
-            f"{path}: expected at most {MAX_PIXELS:,} pixels a frame, received {stream.width} x {stream.height}"
+            f"{name}: expected at most {MAX_PIXELS:,} pixels a frame, received {stream.width} x {stream.height}"
         )
     return stream

@@ -142,6 +142,16 @@ def test_an_odd_video_is_done(tmp_path, monkeypatch, capsys, case):
     assert np.isfinite(video.duration) and np.isfinite(video.fps)
 
 
+def test_a_name_that_is_no_utf8_is_told_and_the_others_are_done(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "videos/training"
+    make_video(folder / "good.mp4", 13)
+    shutil.copy(folder / "good.mp4", folder / os.fsdecode(b"cl\xe9.mp4"))
+    status, printed, features = extract(tmp_path, monkeypatch, capsys)
+    assert (status, set(features)) == (1, {"good"})
+    (line,) = [line for line in printed.splitlines() if line.startswith("  ")]
+    assert line.endswith(r"training/cl\udce9.mp4: expected a name in UTF-8, as annotations are: rename it")
+
+
 def test_frames_of_a_size_that_fills_the_memory_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
     path = tmp_path / "large.avi"
     picture(path, (64, 64), "rawvideo", pixels="bgr24")
