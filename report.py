@@ -53,7 +53,9 @@ def load_content(paths: config.PathSettings, subset: str, level: int) -> PageCon
     views, told_too = _with_pictures(views)
     evaluation = error_kinds = None
     if labelled:
-        evaluation = metrics.to_json(metrics.evaluate(annotated, results, subset, level, ignore_unknown_labels=True))
+        evaluation = metrics.with_intervals(
+            metrics.evaluate(annotated, results, subset, level, ignore_unknown_labels=True)
+        )
         error_kinds = errors.analyse(annotated, results, subset, level)
         if evaluation["ignored_predictions"]:
             ignored = f"{evaluation['ignored_predictions']:,} predictions of classes that this subset does not have"

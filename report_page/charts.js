@@ -43,14 +43,20 @@ function lineChart(series, axes, description) {
 const key = (entries) =>
   html("p", { class: "key" }, entries.map(([name, kind]) => html("span", { class: kind }, html("i"), name)));
 
-// rows: [{name, share, text, label: class number or none, choose: what a click does or none}]
+// rows: [{name, share, text, label: class number or none, choose: what a click does or none, ends: interval or none,
+// title: what the pointer is told or none}]
 function barRows(rows, properties = {}) {
-  const line = ({ name, share, text, label, choose }) => {
+  const line = ({ name, share, text, label, choose, ends, title }) => {
     const bar = html("span", { class: "bar" });
     bar.style.width = `${100 * Math.min(1, Math.max(0, share))}%`;
+    const whisker = ends ? html("span", { class: "whisker" }) : null;
+    if (whisker) {
+      whisker.style.left = `${100 * ends[0]}%`;
+      whisker.style.width = `${100 * (ends[1] - ends[0])}%`;
+    }
     const parts = [
-      html("span", { class: "name", title: name }, label === undefined ? null : swatch(label), name),
-      html("span", { class: "rail" }, label === undefined ? bar : paint(bar, label)),
+      html("span", { class: "name", title: title || name }, label === undefined ? null : swatch(label), name),
+      html("span", { class: "rail" }, label === undefined ? bar : paint(bar, label), whisker),
       html("span", { class: "value" }, text),
     ];
     return choose

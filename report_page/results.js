@@ -1,6 +1,8 @@
 // The figures at the top and the charts of a run, from what metrics.py measured.
 
 const MOST_IN_TABLE = 25; // classes that a confusion table can show
+const MOST_ON_PHONE = 6;
+const narrow = matchMedia("(max-width: 760px)");
 const KINDS_SAID = {
   "true positive": "right: the first to overlap an annotated action of its class by half",
   "double detection": "right place and class, but a better one has the action",
@@ -15,6 +17,23 @@ function figure(value, name, explanation, id) {
   return html("div", { class: "figure", id }, parts);
 }
 
+// the interval of a figure in words, from {"low": …}: what other videos of the same kind could have given
+const between = (ends, digits = 0) =>
+  (ends ? `${(100 * ends[0]).toFixed(digits)} to ${(100 * ends[1]).toFixed(digits)} %` : "");
+
+function spread(ends) {
+  const { intervals } = DATA.evaluation;
+  return ends ? `; with other videos ${between(ends)} (${Math.round(100 * intervals.level)} % of draws)` : "";
+}
+
+// how much stands behind the figures where it is little
+function rough() {
+  const spans = DATA.evaluation?.intervals;
+  if (!spans?.rough) return null;
+  const actions = Object.values(spans.classes).reduce((sum, one) => sum + one.actions, 0);
+  return `rough: ${plural(actions, "action")} in ${plural(spans.videos, "video")}`;
+}
+
 function buildFigures() {
   const place = find("figures");
   const seconds = DATA.videos.reduce((sum, video) => sum + video.duration, 0);
@@ -24,11 +43,13 @@ function buildFigures() {
     const only = chosen.label < 0 ? "" : ` of “${DATA.classes[chosen.label]}”`;
     const cards = [];
     if (DATA.evaluation) {
-      const { average_mAP: average, mAP } = DATA.evaluation;
+      const { average_mAP: average, mAP, intervals = {} } = DATA.evaluation;
       const levels = Object.keys(mAP);
       cards.push(
-        figure(percent(average), "average mAP", `the field's headline: mean of tIoU ${levels[0]} to ${levels.at(-1)}`),
-        figure(percent(mAP["0.50"]), "mAP at tIoU 0.5", "an action counts when the overlap is half or more"),
+        figure(percent(average), "average mAP", 
+          `the field's headline: mean of tIoU ${levels[0]} to ${levels.at(-1)}${spread(intervals.average_mAP)}`),
+        figure(percent(mAP["0.50"]), "mAP at tIoU 0.5", 
+          `an action counts when the overlap is half or more${spread(intervals.mAP?.["0.50"])}`),
       );
     }
     if (DATA.annotated) {
@@ -53,6 +74,7 @@ function buildFigures() {
 function overview(seconds) {
   const predictions = DATA.videos.reduce((sum, video) => sum + video.predictions.length, 0);
   const parts = [`${plural(DATA.videos.length, "video")}, ${clock(seconds)}`, plural(predictions, "prediction")];
+  if (rough()) parts.unshift(rough());
   if (DATA.annotated) {
     const actions = DATA.positives.reduce((sum, count) => sum + count, 0);
     parts.push(`${plural(actions, "action")} of ${DATA.positives.filter(Boolean).length} classes`);
@@ -71,6 +93,7 @@ function buildCharts() {
   const cards = [];
   if (DATA.evaluation) cards.push(mapByTiou(), apByClass());
   if (DATA.annotated) cards.push(precisionRecall(), confusion());
+  if (DATA.evaluation?.reliability) cards.push(reliability());
   if (DATA.errors) cards.push(errorKinds(), misses());
   if (DATA.training) cards.push(...training());
   if (cards.length) place.append(html("h2", {}, "Results"), html("div", { class: "grid" }, cards));
@@ -80,12 +103,17 @@ function buildCharts() {
 function mapByTiou() {
   const points = Object.entries(DATA.evaluation.mAP).map(([tiou, value]) => [Number(tiou), value]);
   const range = [points[0][0], points.at(-1)[0]];
+  const spans = DATA.evaluation.intervals?.mAP;
+  const low = points.map(([tiou], n) => [tiou, spans ? Object.values(spans)[n][0] : 0]);
+  const high = points.map(([tiou], n) => [tiou, spans ? Object.values(spans)[n][1] : 0]).reverse();
+  const band = spans ? [{ name: "interval", points: [...low, ...high], kind: "band" }] : [];
   const chart = lineChart(
-    [{ name: "mAP", points, kind: "strong dots" }],
+    [...band, { name: "mAP", points, kind: "strong dots" }],
     { x: "tIoU: overlap that is asked for", xRange: range, yRange: [0, 1], share: true },
     "mean average precision in percent by temporal IoU",
   );
-  return card("mAP by tIoU", "How the score falls, in percent, as closer borders are asked for.", chart);
+  const said = "How the score falls, in percent, as closer borders are asked for.";
+  return card("mAP by tIoU", spans ? `${said} The band: what other videos could have given.` : said, chart);
 }
 
 function apByClass() {
@@ -93,13 +121,18 @@ function apByClass() {
   const sorted = Object.entries(DATA.evaluation.AP).sort((one, other) => other[1] - one[1]);
   const rows = sorted.map(([name, share]) => {
     const label = number.get(name);
-    return { name, share, text: percent(share), label, choose: () => chooseLabel(label) };
+    const ends = DATA.evaluation.intervals?.AP?.[name];
+    const counted = DATA.evaluation.intervals?.classes[name];
+    const behind = counted ? `${plural(counted.actions, "action")} in ${plural(counted.videos, "video")}` : "";
+    const title = [name, behind, ends ? between(ends) : ""].filter(Boolean).join(" · ");
+    return { name, share, text: percent(share), label, ends, title, choose: () => chooseLabel(label) };
   });
   const bars = barRows(rows, { id: "ap" });
   onChange.push(() => {
     for (const row of bars.children) row.setAttribute("aria-pressed", Number(row.dataset.label) === chosen.label);
   });
-  return card("AP by class", "Mean over all tIoU, best first. Click a class to see only its actions.", bars);
+  const said = "Mean over all tIoU, best first; thin lines: intervals. Click a class to see only its actions.";
+  return card("AP by class", said, bars);
 }
 
 function precisionRecall() {
@@ -125,6 +158,20 @@ function precisionRecall() {
   return card("Precision and recall", said, holder);
 }
 
+// whether scores are probabilities: the share of right ones among the predictions of about one score
+function reliability() {
+  const { bins, error, tiou } = DATA.evaluation.reliability;
+  const points = bins.map((bin) => [bin.score, bin.right]);
+  const series = [
+    { name: "scores that are probabilities", points: [[0, 0], [1, 1]], kind: "" },
+    { name: "measured", points, kind: "strong dots" },
+  ];
+  const axes = { x: "score", xRange: [0, 1], yRange: [0, 1], share: true, xShare: true };
+  const said = `How many predictions of a score are right at tIoU ${tiou}, in percent; on the straight line scores are `
+    + `probabilities. Off it by ${(100 * error).toFixed(1)} points on average.`;
+  return card("What scores mean", said, lineChart(series, axes, "share of right predictions by score"));
+}
+
 // rows: annotated classes, and nothing; columns: predicted classes, and missed
 function confusionCounts() {
   const size = DATA.classes.length;
@@ -147,11 +194,13 @@ function confusion() {
   const holder = html("div", { id: "confusion" });
   const update = () => {
     const table = confusionCounts();
-    holder.replaceChildren(DATA.classes.length > MOST_IN_TABLE ? confusionList(table) : confusionTable(table));
+    const most = narrow.matches ? MOST_ON_PHONE : MOST_IN_TABLE;
+    holder.replaceChildren(DATA.classes.length > most ? confusionList(table) : confusionTable(table));
   };
   onChange.push(update);
+  narrow.addEventListener("change", update);
   update();
-  const said = DATA.classes.length > MOST_IN_TABLE
+  const said = DATA.classes.length > (narrow.matches ? MOST_ON_PHONE : MOST_IN_TABLE)
     ? "Annotated classes and what was predicted in their place most often, at tIoU 0.5 and the chosen score."
     : "What was annotated (rows) and what was predicted there (columns), at tIoU 0.5 and the chosen score.";
   return card("Confusion", said, holder);
@@ -182,7 +231,7 @@ function confusionList(table) {
   if (!pairs.length) return html("p", { class: "hint" }, "No class is taken for another at this score.");
   return barRows(pairs.slice(0, MOST_IN_TABLE).map(([count, row, column]) => (
     { name: `${names[row]} → ${names[column]}`, share: count / pairs[0][0], text: String(count) }
-  )));
+  )), { class: "bars pairs" });
 }
 
 function errorKinds() {

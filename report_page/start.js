@@ -27,6 +27,40 @@ function buildControls() {
   });
 }
 
+// what is chosen stands in the address, so that a link or a reload shows the same
+function remember() {
+  const state = new URLSearchParams();
+  const { theme } = document.documentElement.dataset;
+  if (theme !== (darkWanted() ? "dark" : "light")) state.set("theme", theme);
+  if (chosen.threshold !== DATA.threshold) state.set("score", String(+chosen.threshold.toFixed(4)));
+  if (chosen.label >= 0) state.set("action", DATA.classes[chosen.label]);
+  const sort = find("sort");
+  if (sort.selectedIndex > 0) state.set("sort", sort.value);
+  if (opened && opened.row !== firstRow) state.set("video", opened.row.video.id);
+  history.replaceState(null, "", String(state) ? `#${state}` : location.pathname + location.search);
+}
+
+function restore() {
+  const state = new URLSearchParams(location.hash.slice(1));
+  const theme = state.get("theme");
+  if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
+  const score = Number(state.get("score"));
+  if (state.has("score") && score >= DATA.range[0] && score <= DATA.range[1]) chosen.threshold = score;
+  chosen.label = DATA.classes.indexOf(state.get("action"));
+  const sort = find("sort");
+  if ([...sort.options].some((option) => option.value === state.get("sort"))) sort.value = state.get("sort");
+  find("threshold").value = chosen.threshold;
+  arrange();
+  changed();
+  const row = rows.find(({ video }) => video.id === state.get("video"));
+  if (row) {
+    openRow(row);
+    row.element.scrollIntoView({ block: "start" });
+  }
+}
+
+const darkWanted = () => matchMedia("(prefers-color-scheme: dark)").matches;
+
 const KEYS = {
   " ": (view) => view.toggle(),
   ArrowLeft: (view) => view.seek(view.time - 1),
@@ -49,9 +83,27 @@ buildTheme();
 buildFigures();
 buildCharts();
 buildControls();
-arrange();
-changed();
+let firstRow = null; // the one that is open at first
+restore();
 for (const { element } of rows) inSight.observe(element);
 const first = rows.find(({ element }) => element === find("list").firstElementChild);
-if (first) openRow(first);
+firstRow = first || null;
+if (first && !opened) openRow(first);
+for (const name of ["theme", "sort", "threshold", "filter"]) {
+  find(name).addEventListener(name === "theme" ? "click" : "change", remember);
+}
+find("list").addEventListener("click", remember);
+find("charts")?.addEventListener("click", remember);
+document.querySelector("nav a").addEventListener("click", (event) => {
+  event.preventDefault(); // the address is kept for what is chosen
+  find("videos").scrollIntoView();
+});
+addEventListener("hashchange", restore);
+// paper shows every row, not only those near the screen
+addEventListener("beforeprint", () => {
+  for (const row of rows) {
+    row.near = true;
+    drawRow(row);
+  }
+});
 document.addEventListener("keydown", onKey, true);

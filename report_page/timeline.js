@@ -3,6 +3,7 @@
 const LEAST_PIXELS_A_SECOND = 10; // a long video's lanes scroll rather than become unreadable
 const WIDEST = 12000; // pixels
 const BACK = 0.05; // seconds; a segment that is begun counts as the present one
+const MOST_SCORES = 400; // segments whose scores are drawn
 const PAST = 0.5; // seconds; playing an action ends a little behind its end
 
 class Opened {
@@ -33,7 +34,11 @@ class Opened {
       this.showStill("There was no video file when this page was made.");
       return;
     }
-    const player = html("video", { controls: "", preload: "metadata", playsinline: "", src: file });
+    // the player begins with the first picture, which is sharper than ours unless it is black
+    const [first] = this.video.thumbnails;
+    const clear = first && clearest(this.video)[1];
+    const poster = first && first[1].length < clear.length / 2 ? clear : null;
+    const player = html("video", { controls: "", preload: "metadata", playsinline: "", src: file, poster });
     const failed = (reason) => {
       if (this.player !== player) return;
       const hint = "Browsers play H.264, VP9 and AV1 in .mp4 and .webm.";
@@ -177,7 +182,7 @@ class Opened {
       parts.push(html("div", { class: "strip" }, this.video.thumbnails.map(picture)));
     }
     if (this.video.truth) parts.push(lane("annotated", this.video.truth.filter(shownTruth), place));
-    parts.push(lane("predicted", found, place), this.curves());
+    parts.push(lane("predicted", found, place), this.scores(), this.curves());
     this.lanes.replaceChildren(...parts.filter((part) => part !== null));
     this.actions.replaceChildren(...all.map((segment) => html("li", {}, this.entry(segment, lost.has(segment)))));
     if (!all.length) this.actions.append(html("li", { class: "none" }, "No action at this score."));
@@ -238,14 +243,31 @@ class Opened {
     return html("div", { class: "axis" }, ticks);
   }
 
+  // the score of each predicted segment, which decides whether it is shown: what lies above the line is
+  scores() {
+    const all = this.video.predictions.filter(([label]) => chosen.label < 0 || label === chosen.label);
+    if (!all.length) return null;
+    const [low, high] = DATA.range;
+    const y = (score) => 96 - (92 * (score - low)) / (high - low || 1);
+    const box = { viewBox: `0 0 ${this.length} 100`, preserveAspectRatio: "none" };
+    const picture = svg("svg", { ...box, role: "img", "aria-label": "scores of the predicted segments" });
+    for (const segment of all.slice(0, MOST_SCORES).reverse()) {
+      const [label, start, end, score] = segment;
+      const line = svg("line", { x1: start, x2: end, y1: y(score), y2: y(score) });
+      picture.append(paint(svg("g", { class: shown(segment) ? "bar-of-score" : "bar-of-score below" }, line), label));
+    }
+    const level = y(chosen.threshold);
+    picture.append(svg("line", { class: "level", x1: 0, x2: this.length, y1: level, y2: level }));
+    const said = `score of each segment, ${low} to ${high}; above the line: shown`;
+    return html("div", { class: "curves of-segments" }, html("h4", {}, said), picture);
+  }
+
   curves() {
     const { times, curves } = this.video;
     const drawn = times ? curves.filter(([label]) => chosen.label < 0 || label === chosen.label) : [];
     if (!drawn.length) return null;
     const box = { viewBox: `0 0 ${this.length} 100`, preserveAspectRatio: "none" };
     const picture = svg("svg", { ...box, role: "img", "aria-label": "scores over time" });
-    const level = 100 - 100 * chosen.threshold;
-    picture.append(svg("line", { class: "level", x1: 0, x2: this.length, y1: level, y2: level }));
     for (const [label, values] of drawn) {
       const path = values.map((value, n) => `${n ? "L" : "M"}${times[n]} ${100 - value}`).join("");
       const area = `${path}L${times.at(-1)} 100L${times[0]} 100Z`;
@@ -259,7 +281,7 @@ class Opened {
     const { truth, times } = this.video;
     const parts = [];
     if (truth) parts.push("✓ overlaps an annotated action of its class by half; ✗ and dashes: wrong, or missed.");
-    if (times) parts.push("Dashed line in the curves: the chosen score.");
+    if (times) parts.push("Frame scores are what segments are made from: a high curve alone makes none.");
     return html("p", { class: "hint" }, parts.join(" "));
   }
 

@@ -32,7 +32,7 @@ function drawRow(row) {
   row.head = null;
   if (!row.near && opened?.row !== row) return;
   const { video } = row;
-  const picture = video.thumbnails.length ? video.thumbnails[Math.floor(video.thumbnails.length / 2)][1] : null;
+  const picture = clearest(video)?.[1];
   const { shown: segments, right, positives } = counts(video);
   const words = [clock(video.duration)];
   if (video.truth) words.push(`${right} of ${positives} found`, `${segments - right} wrong`);
@@ -46,6 +46,13 @@ function drawRow(row) {
     html("span", { class: "mini", "aria-hidden": "true" }, lanes));
   row.element.prepend(row.head);
   if (focused) row.head.focus({ preventScroll: true });
+}
+
+// the picture in the middle, unless it shows much less than another: a black one is a short file
+function clearest({ thumbnails }) {
+  const middle = thumbnails[Math.floor(thumbnails.length / 2)];
+  const most = thumbnails.reduce((one, other) => (other[1].length > one[1].length ? other : one), thumbnails[0]);
+  return middle && middle[1].length >= most[1].length / 2 ? middle : most;
 }
 
 function miniLane(video, segments) {
@@ -64,7 +71,8 @@ function toggleRow(row) {
   closeOpened();
   if (previous?.row === row) return;
   openRow(row);
-  row.element.scrollIntoView({ block: "nearest" });
+  const { top, bottom } = row.element.getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) row.element.scrollIntoView({ block: "start" });
 }
 
 function openRow(row) {

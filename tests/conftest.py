@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 
+import page_driving
 import pytest
 from documents import copy_project, run_scenario
 
@@ -109,3 +110,46 @@ def demo(once):
         (folder / "printed").write_text(run_scenario("demo", folder / "project"))
 
     return once("demo", make)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
+    if not page_driving.CHROMIUM.is_file():
+        pytest.skip(f"no {page_driving.CHROMIUM} (Debian: apt install chromium)")
+    with playwright.sync_playwright() as api:
+        browser = api.chromium.launch(executable_path=str(page_driving.CHROMIUM), args=page_driving.FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def run(draw, tmp_path_factory):
+    """The folder of a run with its page, see `page_driving.make_run`."""
+    folder = tmp_path_factory.mktemp("run")
+    page_driving.make_run(folder, draw)
+    return folder
+
+
+@pytest.fixture
+def opened(browser):
+    """Open a page; at the end it must have asked the network for nothing, and said nothing on the console."""
+    contexts, said = [], []
+
+    def open_page(path, width=1280, scheme="light", tolerated=None):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: said.append(message.text) if message.text != tolerated else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: (said.append("dialog"), dialog.dismiss()))
+        page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
+        page.goto(path.as_uri())
+        page.wait_for_selector("#found strong")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []

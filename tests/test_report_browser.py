@@ -1,103 +1,21 @@
 """The page of a run in a real Chromium: it plays, follows, filters, escapes, and asks for nothing."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
-from made_videos import make_mpeg4
-from page_driving import marker, open_video, set_threshold, start_of, until
+from page_driving import EVIL, GONE, ODD, SAMPLE, marker, open_video, set_threshold, show_sample, start_of, until
 
-import report
 from report_page import rendering
 from report_page.content import PageContent, VideoView
 
 pytestmark = pytest.mark.slow
-
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")  # fmt: skip
-EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>"
-SAMPLE, ODD, GONE = "sample_testing_00", "odd", "gone"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no {CHROMIUM} (Debian: apt install chromium)")
-    with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def run(draw, tmp_path_factory):
-    """The folder of a run with its page: a drawn video, one that no browser plays, one without a file."""
-    folder = tmp_path_factory.mktemp("run")
-    annotated = draw(folder, testing=1)
-    value = json.loads(annotated.read_text())
-    actions = value["database"][SAMPLE]["annotations"]
-    make_mpeg4(folder / f"videos/testing/{ODD}.avi")
-    for name in (ODD, GONE):
-        database = {"subset": "testing", "duration": 8.0, "annotations": [{"segment": [2, 4], "label": EVIL}]}
-        value["database"][name] = database
-    annotated.write_text(json.dumps(value))
-    found = [{**action, "score": 0.9 - 0.1 * number} for number, action in enumerate(actions[:4])]
-    others = [{"label": EVIL, "segment": [2.1, 4.1], "score": 0.8}, {"label": EVIL, "segment": [5, 6], "score": 0.2}]
-    (folder / "run").mkdir()
-    results = {SAMPLE: found, ODD: others, GONE: others}
-    (folder / "run/predictions_testing.json").write_text(json.dumps({"results": results}))
-    scores = {"classes": ["background", EVIL, *sorted({action["label"] for action in actions})]}
-    for name, seconds in ((SAMPLE, value["database"][SAMPLE]["duration"]), (ODD, 8.0)):
-        boundaries = np.linspace(0, seconds, 51)
-        shares = np.full((50, len(scores["classes"])), 0.5, np.float16)
-        scores |= {f"probabilities/{name}": shares, f"boundaries/{name}": boundaries}
-    np.savez(folder / "run/scores_testing.npz", **scores)
-    for step in (10, 20):
-        with (folder / "run/metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"step": step, "loss": 1 / step, "loss_eval": 0.1, "average_mAP": 0.4}) + "\n")
-    paths = ("json_data_path=annotations.json", "videos_folder=videos", "model_dir=run", f"data_dir={folder}")
-    assert report.main([*(part for p in paths for part in ("--set", f"paths.{p}")), "--subset", "testing"]) == 0
-    return folder
-
-
-@pytest.fixture
-def opened(browser):
-    """Open a page; at the end it must have asked the network for nothing, and said nothing on the console."""
-    contexts, said = [], []
-
-    def open_page(path, width=1280, scheme="light", tolerated=None):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("console", lambda message: said.append(message.text) if message.text != tolerated else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: (said.append("dialog"), dialog.dismiss()))
-        page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
-        page.goto(path.as_uri())
-        page.wait_for_selector("#found strong")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert said == []
-
-
-def show_sample(page):
-    open_video(page, SAMPLE)
-    until(page, "document.querySelector('video')?.readyState >= 2")
 
 
 def test_the_result_is_said_at_the_top(run, opened):
     page = opened(run / "run/report.html")
     assert "average mAP" in page.locator("h1").inner_text()
     titles = page.locator(".card h3").all_inner_texts()
-    assert titles == ["mAP by tIoU", "AP by class", "Precision and recall", "Confusion", "What the errors are",
-                      "What is missed", "Loss", "mAP while training"]  # fmt: skip
+    assert titles == ["mAP by tIoU", "AP by class", "Precision and recall", "Confusion", "What scores mean",
+                      "What the errors are", "What is missed", "Loss", "mAP while training"]  # fmt: skip
     shares = [float(text.split()[0]) for text in page.locator("#ap .value").all_inner_texts()]
     assert shares == sorted(shares, reverse=True) and len(shares) > 2
 
