@@ -1,6 +1,6 @@
 """A folder of videos -> what the page needs of each: its file, what a browser can do with it, the times of its frames.
 
-Symbols: T source frames of a video. Times are seconds from the first of them on, as everywhere in this project.
+Symbols: T source frames of a video. Times are seconds on the file's clock, as in the stages and in browsers.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import config
 import utils
 from annotation_formats.drafts import VALIDATION_SHARE
-from video_input import find_videos, read_header, video_id
+from video_input import find_videos, video_id
+from video_reading.clock import Clock
+from video_reading.door import open_video
 
 # what Chromium, Firefox and Safari play alike: containers as FFmpeg names them, codecs of picture and sound
 PLAYED = {
@@ -63,48 +64,34 @@ def _subset_of(name: str) -> str:
 
 def browser_plays(path: Path) -> bool:
     """Whether browsers play a file as it is. Raises ValueError when it is no readable video."""
-    import av
-
-    read_header(path)
-    with av.open(str(path)) as container:
-        pictures, sounds = PLAYED.get(container.format.name, (set(), set()))
-        context = container.streams.video[0].codec_context
-        sound = {stream.codec_context.name.removesuffix("float") for stream in container.streams.audio}
+    with open_video(path) as video:
+        pictures, sounds = PLAYED.get(video.container.format.name, (set(), set()))
+        context = video.stream.codec_context
+        sound = {stream.codec_context.name.removesuffix("float") for stream in video.container.streams.audio}
         return context.name in pictures and context.pix_fmt in PLAYED_PIXELS and sound <= sounds
 
 
-def frame_times(path: Path) -> tuple[dict, float, float]:
+def frame_times(path: Path) -> tuple[dict, float]:
     """When each source frame of a video is shown, from the packets of its container; nothing is decoded.
 
-    Returns:
-      The T times, as {"times": [T]}, or {"rate", "count"} where frame i is shown at i / rate.
-      The end of the last frame, in seconds.
-      What a browser's clock shows at the first frame: it counts from the earliest stream on.
+    Returns the T times, as {"times": [T]}, or {"rate", "count"} where frame i is shown at i / rate; and the end of the
+    last frame, in seconds. Raises ValueError when it is no readable video.
     """
-    import av
-
-    read_header(path)
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            clock = {packet.pts if packet.pts is not None else packet.dts: packet.duration or 0
-                     for packet in container.demux(stream) if packet.size and not packet.is_discard}  # fmt: skip
-            clock.pop(None, None)
-            ticks, unit = sorted(clock), stream.time_base
-            if not ticks:
-                raise ValueError(f"{path}: holds no frame whose time is known")
-            starts = [s.start_time * s.time_base for s in container.streams if s.start_time is not None]
-            late = float(ticks[0] * unit - min(starts, default=ticks[0] * unit))
-            times = [round(float((tick - ticks[0]) * unit), DECIMALS) for tick in ticks]
-            rate = stream.average_rate
-    except av.FFmpegError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from None
-    last = times[-1] - times[-2] if len(times) > 1 else float(clock[ticks[-1]] * unit)
-    end = round(times[-1] + (last or (float(1 / rate) if rate else 0.04)), DECIMALS)
-    return _packed(times, rate), end, max(0.0, late)
+    with open_video(path) as video:
+        packets = [packet for packet in Clock(video).packets() if packet.size and not packet.is_discard]
+        lasting = {packet.dts if packet.pts is None else packet.pts: packet.duration or 0 for packet in packets}
+        lasting.pop(None, None)
+        ticks, unit = sorted(lasting), video.stream.time_base
+        if not ticks:
+            raise ValueError(f"{path}: holds no frame whose time is known")
+        begin = ticks[0] * unit if video.begin is None else video.begin
+        times = [round(float(tick * unit - begin), DECIMALS) for tick in ticks]
+        rate = video.fps
+    last = times[-1] - times[-2] if len(times) > 1 else float(lasting[ticks[-1]] * unit)
+    return _packed(times, rate), round(times[-1] + (last or (1 / rate if rate else 0.04)), DECIMALS)
 
 
-def _packed(times: list[float], rate: Any) -> dict:
-    if rate and all(abs(time - float(number / rate)) < EVEN for number, time in enumerate(times)):
-        return {"rate": float(rate), "count": len(times)}
+def _packed(times: list[float], rate: float) -> dict:
+    if rate and all(abs(time - number / rate) < EVEN for number, time in enumerate(times)):
+        return {"rate": rate, "count": len(times)}
     return {"times": times}

@@ -6,6 +6,7 @@ Copies keep the times of the frames, so that a border set on the copy is one of 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,11 +15,17 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 import utils
+from labelling.media import DECIMALS
 from video_input import read_header
+from video_reading.clock import Clock
+from video_reading.door import open_video
+from video_reading.upright import upright_pixels
 
 if TYPE_CHECKING:
-    from av import VideoFrame, VideoStream
-    from av.container import InputContainer, OutputContainer
+    from av import AudioFrame, VideoFrame, VideoStream
+    from av.container import OutputContainer
+
+    from video_reading.door import OpenVideo
 
 HEIGHT = 480  # pixels; enough to see an action by, and quick to encode and to seek in
 TICKS = 90_000  # a second, of the copy's clock
@@ -33,79 +40,94 @@ Progress = Callable[[float], None]  # a share, 0 to 1
 
 
 def make_proxy(source: Path, target: Path, progress: Progress) -> None:
-    """Write a copy of `source`, at most HEIGHT pixels high and upright, that browsers play.
+    """Write a copy of `source`, at most HEIGHT pixels high and upright, that browsers play; its first frame is at 0.
 
-    Where its end cannot be decoded, the copy holds what is before it. Raises ValueError when nothing can be decoded.
+    What cannot be decoded is left out. Raises ValueError when nothing can be.
     """
     import av
 
     seconds = read_header(source).duration
-    with utils.atomic_path(target) as temporary:
+    with utils.atomic_path(target) as temporary, open_video(source) as video:
         try:
-            with (
-                av.open(str(source)) as reading,
-                av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as writing,
-            ):
-                _copy(reading, writing, lambda now: progress(min(1.0, now / seconds) if seconds else 0.0))
+            with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as writing:
+                _copy(video, writing, lambda now: progress(min(1.0, now / seconds) if seconds else 0.0))
         except av.FFmpegError as error:
             raise ValueError(f"{source}: no copy for the browser can be made: {error.strerror or error}") from None
 
 
-def _copy(reading: InputContainer, writing: OutputContainer, progress: Progress) -> None:
-    import av
-
-    picture = reading.streams.video[0]
-    picture.thread_type = "AUTO"
-    sounds = reading.streams.audio[:1]
-    begin, video, sound, resampler, written = None, None, None, None, 0
-    if sounds:
-        sound = writing.add_stream("aac", rate=SOUND_RATE, layout="stereo")
-        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SOUND_RATE)
-    for frame in _decoded(reading, [picture, *sounds]):
-        if isinstance(frame, av.VideoFrame):
-            begin = frame.time if begin is None else begin
-            upright = _upright(frame)
-            if video is None:
-                video = _video_stream(writing, picture.average_rate, upright)
-            small = upright.reformat(width=video.width, height=video.height, format="yuv420p")
-            small.pts, small.time_base = round((frame.time - begin) * TICKS), Fraction(1, TICKS)
-            writing.mux(video.encode(small))
-            progress(frame.time - begin)
-        elif begin is not None and frame.time is not None and frame.time >= begin:
-            for piece in resampler.resample(frame):
-                written = written or round((frame.time - begin) * SOUND_RATE)
-                piece.pts, piece.time_base = written, Fraction(1, SOUND_RATE)
-                written += piece.samples
-                writing.mux(sound.encode(piece))
-    if video is None:
-        raise ValueError(f"{reading.name}: holds no frame that can be decoded")
-    writing.mux(video.encode())
-    if sound is not None:
-        writing.mux(sound.encode())
+def _copy(video: OpenVideo, writing: OutputContainer, progress: Progress) -> None:
+    picture, first, sound = None, 0.0, None
+    for frame, time in _pictures(video):
+        if picture is None:
+            first = time
+            picture = _video_stream(writing, video.stream.average_rate, _upright(frame))
+            sound = _Sound(video.path, writing, first) if video.container.streams.audio else None
+        small = _upright(frame).reformat(width=picture.width, height=picture.height, format="yuv420p")
+        small.pts, small.time_base = round((time - first) * TICKS), Fraction(1, TICKS)
+        writing.mux(picture.encode(small))
+        if sound:
+            sound.write(time)
+        progress(time)
+    if picture is None:
+        raise ValueError(f"{video.path}: holds no frame that can be decoded")
+    writing.mux(picture.encode())
+    if sound:
+        sound.write(math.inf)
 
 
-def _decoded(reading: InputContainer, streams: list) -> Iterator[VideoFrame]:
-    """Frames in the order of the file; damaged packets are passed over, as players do."""
-    import av
+def _pictures(video: OpenVideo) -> Iterator[tuple[VideoFrame, float]]:
+    video.stream.thread_type = "AUTO"
+    return Clock(video).frames()
 
-    packets = reading.demux(streams)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return
-        with contextlib.suppress(av.FFmpegError):
-            yield from (frame for frame in cast("list[VideoFrame]", packet.decode()) if frame.time is not None)
+
+class _Sound:
+    """The sound of a file, written as far as its picture is, so that the two lie side by side in the copy."""
+
+    def __init__(self, path: Path, writing: OutputContainer, first: float):
+        import av
+
+        self._writing, self._first = writing, first
+        self._stream = writing.add_stream("aac", rate=SOUND_RATE, layout="stereo")
+        self._resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SOUND_RATE)
+        self._frames = self._decoded(path)
+        self._samples: int | None = None  # written
+
+    def _decoded(self, path: Path) -> Iterator[tuple[AudioFrame, float]]:
+        import av
+
+        with open_video(path) as video:
+            begin = float(video.begin or 0)
+            packets = video.container.demux(video.container.streams.audio[0])
+            with contextlib.suppress(av.FFmpegError):
+                for packet in packets:
+                    with contextlib.suppress(av.FFmpegError):  # a damaged one is passed over
+                        for frame in cast("list[AudioFrame]", packet.decode()):
+                            if frame.time is not None:
+                                yield frame, frame.time - begin
+
+    def write(self, until: float) -> None:
+        """Write what is heard before `until`, in seconds; with infinity all, and the end."""
+        for frame, time in self._frames:
+            if time >= self._first:
+                for piece in self._resampler.resample(frame):
+                    if self._samples is None:
+                        self._samples = round((time - self._first) * SOUND_RATE)
+                    piece.pts, piece.time_base = self._samples, Fraction(1, SOUND_RATE)
+                    self._samples += piece.samples
+                    self._writing.mux(self._stream.encode(piece))
+            if time > until:
+                return
+        if until == math.inf:
+            self._writing.mux(self._stream.encode())
 
 
 def _upright(frame: VideoFrame) -> VideoFrame:
     import av
 
-    turns = round(frame.rotation / 90) % 4
-    if not turns:
+    if not frame.rotation:
         return frame
-    picture: Any = np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
-    return av.VideoFrame.from_ndarray(picture, format="rgb24")
+    pixels: Any = upright_pixels(frame)
+    return av.VideoFrame.from_ndarray(pixels, format="rgb24")
 
 
 def _video_stream(writing: OutputContainer, rate: Fraction | None, frame: VideoFrame) -> VideoStream:
@@ -120,22 +142,16 @@ def _video_stream(writing: OutputContainer, rate: Fraction | None, frame: VideoF
 
 
 def shot_changes(source: Path, progress: Progress) -> list[float]:
-    """Where another shot begins: times, in seconds from the first frame on, of frames unlike the one before."""
-    import av
-
-    seconds, times, grey = read_header(source).duration, [], []
-    with av.open(str(source)) as reading:
-        stream = reading.streams.video[0]
-        stream.thread_type = "AUTO"
-        previous, begin = None, None
-        for frame in _decoded(reading, [stream]):
-            begin = frame.time if begin is None else begin
+    """Where another shot begins: times, in seconds, of frames unlike the one before."""
+    seconds, times, grey, previous = read_header(source).duration, [], [], None
+    with open_video(source) as video:
+        for frame, time in _pictures(video):
             small = frame.reformat(*SMALL, format="gray").to_ndarray().astype(np.int16)
             grey.append(0.0 if previous is None else float(np.abs(small - previous).mean()))
-            times.append(frame.time - begin)
+            times.append(time)
             previous = small
-            progress(min(1.0, times[-1] / seconds) if seconds else 0.0)
-    return [round(times[n], 6) for n in changes_of(np.asarray(grey))]
+            progress(min(1.0, time / seconds) if seconds else 0.0)
+    return [round(times[n], DECIMALS) for n in changes_of(np.asarray(grey))]
 
 
 def changes_of(grey: np.ndarray) -> list[int]:

@@ -104,7 +104,7 @@ class Desk:
         self.teacher = Teacher(labels, videos, work, options)
         self.suggestions: Suggestions | None = None
         self._session = secrets.token_hex(4)
-        self._times: dict[str, tuple[dict, float, float]] = {}
+        self._times: dict[str, tuple[dict, float]] = {}
         self._order: list[str] = []
         self._to_save = threading.Event()
         self._ended = False
@@ -165,14 +165,14 @@ class Desk:
         video = self._video(question)
         if video.id not in self._times:
             self._times[video.id] = media.frame_times(video.path)
-        frames, end, late = self._times[video.id]
+        frames, end = self._times[video.id]
         suggestions = self.suggestions.of_video(video.id) if self.suggestions else []
         unsure = self.suggestions.unsure(video.id) if self.suggestions else []
         told = {"id": video.id, "name": video.path.name, "frames": frames, "end": end, "suggestions": suggestions}
-        return told | {"unsure": unsure, "late": late} | self.labels.video(video.id) | self.progress(question)
+        return told | {"unsure": unsure} | self.labels.video(video.id) | self.progress(question)
 
     def progress(self, question: dict) -> dict:
-        """How far the copy of a video and its shot changes are; `late` is of the file, a copy begins at 0."""
+        """How far the copy of a video and its shot changes are; `late`: how far its player's clock is ahead."""
         video = self._video(question)
         file, copying = self.workshop.picture(video)
         shots, _ = self.workshop.shots(video)
@@ -183,7 +183,9 @@ class Desk:
             "error": copying.error,
             "shots": shots,
         }
-        return told if file in (None, video.path) else told | {"late": 0.0}
+        frames = self._times[video.id][0] if video.id in self._times else {}
+        first = frames.get("times", [0.0])[0]
+        return told | {"late": 0.0 if file in (None, video.path) else -first}  # a copy begins at 0
 
     def edit(self, question: dict) -> dict:
         """Change a video; see `Labels.edit`."""

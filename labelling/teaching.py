@@ -1,6 +1,7 @@
 """What is finished -> a trained run and its predictions for what is not: the pipeline's scripts, one after another.
 
-Everything lies in `work`, a folder beside the annotations: links to the videos by subset, features, the run.
+Everything lies in `work`, a folder beside the annotations, laid out as plan.py takes it: annotations and videos of what
+is finished, features, the run; what is not finished lies likewise in `unlabelled/`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import config
+import run_folder
 import utils
 from annotation_formats.activitynet import FINISHED
 from labelling.media import VideoFile
 from labelling.storage import Labels
 
-PROJECT = Path(__file__).parents[1]
-RUN, UNLABELLED, LOG = "run", "unlabelled.json", "teaching.log"
+RUN, OTHERS, ANNOTATIONS, LOG = "run", "unlabelled", "annotations.json", "teaching.log"
+FEWEST = 2  # videos: to learn from one and to check on another
 LINES = 12  # of the output, that the page shows
 
 
@@ -42,14 +44,14 @@ class Teacher:
     def start(self, learnt: Callable[[Path], None]) -> None:
         """Begin; `learnt` is called with the run's folder when there are new predictions.
 
-        Raises ValueError when it runs already, and when no video is finished.
+        Raises ValueError when it runs already, and when too few videos are finished.
         """
         if self._state["running"]:
             raise ValueError("it is being taught already")
         self._labels.save()
         finished = [video for video in self._videos if self._status(video) == FINISHED]
-        if not any(self._subset(video) == "training" for video in finished):
-            raise ValueError("no training video is finished yet: finish some, and teach then")
+        if sum(self._subset(video) == "training" for video in finished) < FEWEST:
+            raise ValueError(f"fewer than {FEWEST} training videos are finished: finish some more, and teach then")
         self._state = {"running": True, "step": "", "error": ""}
         self._thread = threading.Thread(target=self._run, args=(learnt,), daemon=True)
         self._thread.start()
@@ -83,46 +85,64 @@ class Teacher:
         self._state = {"running": False, "step": "" if error else "learnt", "error": error}
 
     def _prepare(self) -> list[str]:
-        """Link the videos by subset, and write the list of those to predict; the subsets that it names."""
-        links = {self.work / "videos" / self._subset(video) / video.path.name: video.path for video in self._videos}
-        for old in self.work.glob("videos/*/*"):
+        """Link the videos by subset, the finished ones apart, and write what is known of them.
+
+        Returns the subsets that have videos which are not finished.
+        """
+        links, finished, others = {}, {}, {}
+        for video in self._videos:
+            entry, subset = self._labels.entries().get(video.id, {}), self._subset(video)
+            known = {"subset": subset, "duration": entry.get("duration", 0.0), "annotations": []}
+            if self._status(video) == FINISHED:
+                finished[video.id] = known | {"annotations": entry.get("annotations") or []}
+                links[self.work / "videos" / subset / video.path.name] = video.path
+            else:
+                others[video.id] = known
+                links[self.work / OTHERS / "videos" / subset / video.path.name] = video.path
+        for old in [*self.work.glob("videos/*/*"), *self.work.glob(f"{OTHERS}/videos/*/*")]:
             if old.is_symlink() and old not in links:
                 old.unlink()
         for link, path in links.items():
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.is_symlink():
                 link.symlink_to(path.resolve())
-        database = {}
-        for video in self._videos:
-            if self._status(video) != FINISHED:
-                entry = self._labels.entries().get(video.id, {})
-                duration = entry.get("duration", 0.0)
-                database[video.id] = {"subset": self._subset(video), "duration": duration, "annotations": []}
-        utils.write_json(self.work / UNLABELLED, {"version": "unlabelled", "taxonomy": [], "database": database})
-        return sorted({entry["subset"] for entry in database.values()})
+        for folder, database in ((self.work, finished), (self.work / OTHERS, others)):
+            value = {"version": self._labels.path.stem, "taxonomy": [], "database": database}
+            utils.write_json(folder / ANNOTATIONS, value)
+        return [subset for subset in config.SUBSETS if any(entry["subset"] == subset for entry in others.values())]
 
     def _commands(self, subsets: list[str]) -> list[tuple[str, list[str]]]:
-        used = [subset for subset in config.SUBSETS if (self.work / "videos" / subset).is_dir()]
-        common = [*self._options, *_set("videos_folder", self.work / "videos"), *_set("model_dir", self.work / RUN),
-                  *_set("feature_map_folder", self.work / "features")]  # fmt: skip
-        labelled = [*common, *_set("json_data_path", self._labels.path)]
-        unlabelled = [*common, *_set("json_data_path", self.work / UNLABELLED), "--set", "predict.save_scores=true"]
-        return [
-            ("features", ["feature_map_extractor.py", *labelled, *used]),
-            ("training", ["trainer.py", *labelled, "--fresh"]),
-            *(("suggestions", ["predictions_json.py", *unlabelled, "--subset", subset]) for subset in subsets),
-        ]
+        """What is called, each with a word for it. Without settings of the user's, plan.py finds some and learns."""
+        others = ["json_data_path", ANNOTATIONS, "videos_folder", "videos", "feature_map_folder", "features"]
+        if self._options:
+            own = _paths(self.work, [*others, "model_dir", RUN])
+            used = [subset for subset in config.SUBSETS if any(self.work.glob(f"videos/{subset}/*"))]
+            settings = [*self._options, *_paths(self.work, ["model_dir", RUN])]
+            learn = [("features", ["feature_map_extractor.py", *self._options, *own, *used]),
+                     ("training", ["trainer.py", *self._options, *own, "--fresh"])]  # fmt: skip
+        else:
+            settings = ["-c", str(self.work / "settings.yml")]
+            learn = [("learning", ["plan.py", str(self.work), "--learn", "--fresh", "--minutes", "0"])]
+        if not subsets:
+            return learn
+        settings += [*_paths(self.work / OTHERS, others), "--set", "predict.save_scores=true"]
+        extract = ("features of the rest", ["feature_map_extractor.py", *settings, *subsets])
+        predict = [("suggestions", ["predictions_json.py", *settings, "--subset", subset]) for subset in subsets]
+        return [*learn, extract, *predict]
 
     def _call(self, command: list[str]) -> int:
         with self.work.joinpath(LOG).open("ab") as log:
             if self._stopped:
                 return -1
+            script = [sys.executable, str(run_folder.PROJECT / command[0]), *command[1:]]
+            environment = os.environ | {"PYTHONUNBUFFERED": "1"}
             self._process = subprocess.Popen(
-                [sys.executable, str(PROJECT / command[0]), *command[1:]], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            )  # fmt: skip
+                script, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
+            )
             return self._process.wait()
 
 
-def _set(key: str, path: Path) -> list[str]:
-    return ["--set", f"paths.{key}={path}"]
+def _paths(folder: Path, names: list[str]) -> list[str]:
+    """Options that set paths: `names` holds key, name, key, name, …"""
+    pairs = zip(names[::2], names[1::2], strict=True)
+    return [part for key, name in pairs for part in ("--set", f"paths.{key}={folder / name}")]

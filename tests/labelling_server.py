@@ -32,12 +32,12 @@ def action(start, end, name="jump", **more):
 
 
 @contextlib.contextmanager
-def served(videos, file, suggest=None):
+def served(videos, file, suggest=None, options=()):
     """Serve; yields the address, with its token, and the desk."""
     import uvicorn
 
     labels = storage.Labels(file)
-    desk = Desk(labels, media.find(videos), file.with_suffix(".labelling"))
+    desk = Desk(labels, media.find(videos), file.with_suffix(".labelling"), options)
     if suggest:
         desk.suggest(suggest)
     try:

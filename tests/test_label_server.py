@@ -1,5 +1,6 @@
 """label.py's server: who may ask and who may write, ranges of videos, conflicts, suggestions, teaching."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -173,64 +174,92 @@ def test_a_run_suggests_segments_and_an_order(folder, tmp_path):
 
 @pytest.fixture
 def scripts(tmp_path, monkeypatch):
-    """In the place of the pipeline, scripts that write down how they were called; predictions come out of it."""
+    """In the place of the pipeline, scripts that write down how they were called; predictions come out of the last."""
     project = tmp_path / "project"
     project.mkdir()
-    code = (
+    note = (
         "import json, pathlib, sys\n"
-        "settings = dict(a.split('=', 1) for a in sys.argv if a.startswith('paths.'))\n"
-        "pathlib.Path('CALLS').open('a').write(json.dumps([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]) + '\\n')\n"
+        "script = pathlib.Path(sys.argv[0]).name\n"
+        f"pathlib.Path({str(tmp_path / 'calls')!r}).open('a').write(json.dumps([script, *sys.argv[1:]]) + '\\n')\n"
         "print('at work')\n"
-        "run = pathlib.Path(settings['paths.model_dir'])\n"
-        "run.mkdir(parents=True, exist_ok=True)\n"
-        "names = list(json.loads(pathlib.Path(settings['paths.json_data_path']).read_text())['database'])\n"
+    )
+    predict = note + (
+        "settings = dict(a.split('=', 1) for a in sys.argv if a.startswith('paths.'))\n"
+        "names = json.loads(pathlib.Path(settings['paths.json_data_path']).read_text())['database']\n"
         "found = {n: [{'segment': [0, 1], 'label': 'jump', 'score': 0.5}] for n in names}\n"
+        f"run = pathlib.Path({str(tmp_path / 'annotations.labelling/run')!r})\n"
+        "run.mkdir(parents=True, exist_ok=True)\n"
         "(run / 'predictions_training.json').write_text(json.dumps({'results': found}))\n"
-    ).replace("CALLS", str(tmp_path / "calls"))
-    for name in ("feature_map_extractor.py", "trainer.py", "predictions_json.py"):
-        (project / name).write_text(code)
-    monkeypatch.setattr(teaching, "PROJECT", project)
-    return tmp_path / "calls"
+    )
+    for name in ("plan.py", "feature_map_extractor.py", "trainer.py"):
+        (project / name).write_text(note)
+    (project / "predictions_json.py").write_text(predict)
+    monkeypatch.setattr(teaching.run_folder, "PROJECT", project)
+    return project
 
 
-def taught(desk):
+def finish_two(address, desk):
+    """Finish the first two videos, and make them training videos."""
+    names = sorted(desk.videos)[:2]
+    for name in names:
+        desk.videos[name] = dataclasses.replace(desk.videos[name], subset="training")
+        assert post(address, "edit", an_edit(name))[0] == 200
+        assert post(address, "edit", an_edit(name, 1, status="finished"))[0] == 200
+    return names
+
+
+def taught(address, desk):
+    assert post(address, "teach", {})[0] == 200
     desk.teacher._thread.join()
     return desk.teacher.state()
 
 
-def test_teaching_trains_on_what_is_finished_and_suggests_for_the_rest(server, scripts, tmp_path):
+def calls(tmp_path):
+    return [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
+
+
+def test_teaching_learns_what_is_finished_and_suggests_for_the_rest(server, scripts, tmp_path):
     address, desk = server
-    assert post(address, "teach", {}) == (
-        400,
-        b'{"error":"no training video is finished yet: finish some, and teach then"}',
-    )
-    training = [name for name, video in desk.videos.items() if video.subset == "training"]
-    post(address, "edit", an_edit(training[0]))
-    post(address, "edit", an_edit(training[0], 1, status="finished"))
-    assert post(address, "teach", {})[0] == 200
-    state = taught(desk)
+    status, body = post(address, "teach", {})
+    assert status == 400 and b"fewer than 2 training videos are finished" in body
+    names = finish_two(address, desk)
+    state = taught(address, desk)
     assert (state["running"], state["step"], state["error"]) == (False, "learnt", "")
-    assert state["lines"][0] == "at work"
-    calls = [json.loads(line) for line in scripts.read_text().splitlines()]
-    assert [call[0] for call in calls][:3] == ["feature_map_extractor.py", "trainer.py", "predictions_json.py"]
-    assert f"paths.json_data_path={tmp_path / 'annotations.json'}" in calls[1] and "--fresh" in calls[1]
-    asked = json.loads((tmp_path / "annotations.labelling/unlabelled.json").read_text())["database"]
-    assert set(asked) == set(desk.videos) - {training[0]}
-    link = tmp_path / f"annotations.labelling/videos/training/{desk.videos[training[0]].path.name}"
-    assert link.resolve() == desk.videos[training[0]].path.resolve()
-    other = sorted(asked)[0]
-    assert json.loads(request(address, path=f"open?video={other}")[2])["suggestions"][0]["score"] == 0.5
+    assert state["lines"] == ["at work"] * 3
+    work = tmp_path / "annotations.labelling"
+    assert [call[0] for call in calls(tmp_path)] == ["plan.py", "feature_map_extractor.py", "predictions_json.py"]
+    assert calls(tmp_path)[0][1:3] == [str(work), "--learn"]
+    assert calls(tmp_path)[1][1:3] == ["-c", str(work / "settings.yml")]
+    (other,) = set(desk.videos) - set(names)
+    known = json.loads((work / "annotations.json").read_text())["database"]
+    assert {name: entry["annotations"] for name, entry in known.items()} == dict.fromkeys(names, [action(0, 1)])
+    assert list(json.loads((work / "unlabelled/annotations.json").read_text())["database"]) == [other]
+    links = {path.name: path.resolve() for path in work.glob("videos/training/*")}
+    assert links == {desk.videos[name].path.name: desk.videos[name].path.resolve() for name in names}
+    assert [path.stem for path in work.glob("unlabelled/videos/*/*")] == [other]
+    told = json.loads(request(address, path=f"open?video={other}")[2])
+    assert told["suggestions"] == [action(0, 1, score=0.5)]
 
 
-def test_a_script_that_fails_is_told(server, scripts, tmp_path):
+def test_with_settings_of_the_users_they_are_taken(folder, scripts, tmp_path):
+    with served(folder, tmp_path / "annotations.json", options=["-c", "mine.yml"]) as (address, desk):
+        finish_two(address, desk)
+        assert taught(address, desk)["error"] == ""
+    made = calls(tmp_path)
+    order = ["feature_map_extractor.py", "trainer.py", "feature_map_extractor.py", "predictions_json.py"]
+    assert [call[0] for call in made] == order
+    assert all(call[1:3] == ["-c", "mine.yml"] for call in made)
+    work = tmp_path / "annotations.labelling"
+    assert "--fresh" in made[1] and f"paths.json_data_path={work / 'annotations.json'}" in made[1]
+    assert f"paths.json_data_path={work / 'unlabelled/annotations.json'}" in made[3]
+
+
+def test_a_script_that_fails_is_told(server, scripts):
     address, desk = server
-    (tmp_path / "project/trainer.py").write_text("import sys\nprint('no memory')\nsys.exit(2)\n")
-    name = next(name for name, video in desk.videos.items() if video.subset == "training")
-    post(address, "edit", an_edit(name))
-    post(address, "edit", an_edit(name, 1, status="finished"))
-    post(address, "teach", {})
-    state = taught(desk)
-    assert "training: trainer.py ended with status 2" in state["error"] and state["lines"][-1] == "no memory"
+    (scripts / "plan.py").write_text("import sys\nprint('no memory')\nsys.exit(2)\n")
+    finish_two(address, desk)
+    state = taught(address, desk)
+    assert "learning: plan.py ended with status 2" in state["error"] and state["lines"] == ["no memory"]
 
 
 @pytest.mark.parametrize(
