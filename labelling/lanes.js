@@ -45,7 +45,7 @@ function drawBand(band, segments, rows) {
     const left = Math.max(-2, toPixel(segment.start));
     const right = Math.min(width() + 2, toPixel(segment.end));
     const crowd = crowds[segment.row];
-    if (segment !== selected && right - left < least) {
+    if (segment !== selected && ((segment.end - segment.start) / view.span) * width() < least) {
       if (crowd && left < crowd.left + least) {
         Object.assign(crowd, { right: Math.max(right, crowd.right), count: crowd.count + 1 });
         continue;
