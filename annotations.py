@@ -6,6 +6,8 @@ network learns from. A level is the depth under the taxonomy's root: 0 is the co
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,9 +16,8 @@ from typing import NamedTuple
 
 import command_line
 import config
-import utils
-from annotation_formats import activitynet, tables
-from annotation_formats.drafts import Drafts, Options, read_text
+from annotation_formats import files
+from annotation_formats.drafts import Drafts, Options
 from annotation_formats.members import member
 from segments import BACKGROUND_NAME, JOINERS, Segment, check_name
 from utils import LOGGER
@@ -136,37 +137,22 @@ def load(path: Path, options: Options | None = None) -> Annotations:
     Videos whose labelling is still in work are left out: what is not labelled yet would be taken for background.
     Raises ValueError with the file, the places in it, what was expected and what was received.
     """
-    return _checked(*_read(Path(path), options))
+    return _checked(*files.read(Path(path), options))
 
 
-def _checked(drafts: Drafts, version: str, taxonomy: list) -> Annotations:
+def _checked(drafts: Drafts, around: dict) -> Annotations:
     """What was read, as annotations."""
     try:
-        nodes = _read_taxonomy(taxonomy)
+        nodes = _read_taxonomy(member(around, "", "taxonomy", list, []))
     except ValueError as error:
         raise ValueError(f"{drafts.path}: {error}") from None
     videos = {
         name: Video(name, draft.subset, draft.duration, draft.url or "", tuple(draft.segments))
         for name, draft in drafts.finish().items()
     }
-    annotated = Annotations(version, videos, nodes, drafts.path)
+    annotated = Annotations(str(around.get("version", drafts.path.stem) or ""), videos, nodes, drafts.path)
     _warn(annotated)
     return annotated
-
-
-def _read(path: Path, options: Options | None) -> tuple[Drafts, str, list]:
-    """Read a file, in the format that its content shows: its videos, its version, and the nodes of its taxonomy."""
-    drafts = Drafts(path, options)
-    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        tables.read(drafts, read_text(path))
-        drafts.require_videos("a row for each segment under the header")
-        return drafts, path.stem, []
-    value = utils.read_json(path)
-    try:
-        activitynet.read(drafts, value)
-        return drafts, str(value.get("version") or ""), member(value, "", "taxonomy", list, [])
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def _warn(annotated: Annotations) -> None:
@@ -266,9 +252,49 @@ def summary(annotated: Annotations, level: int = LEAF_LEVEL) -> str:
     return "\n".join(lines)
 
 
+def convert(arguments: argparse.Namespace) -> None:
+    """Read one file and write another; see `_convert_parser`."""
+    options = Options(arguments.videos, arguments.fps, arguments.first_frame, arguments.observer, arguments.skip_errors)
+    drafts, around = files.read(arguments.input, options, arguments.from_, scored=True)
+    drafts.finish()
+    if arguments.min_score is not None:
+        files.above(drafts, arguments.min_score)
+    name = arguments.to or files.BY_SUFFIX.get(arguments.output.suffix.lower())
+    if name is None:
+        raise ValueError(f"{arguments.output}: --to says the format, one of {', '.join(files.FORMATS)}")
+    segments = sum(len(draft.segments) for draft in drafts.videos.values())
+    files.write(arguments.output, name, drafts, around)
+    print(f"{len(drafts.videos)} videos, {segments} segments -> {arguments.output} ({name})")
+
+
+def _convert_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="annotations.py convert",
+        description="Convert annotations, or predictions with scores, from one format to another. The format of what "
+        "is read is told by its content, that of what is written by its name or --to.",
+    )
+    parser.add_argument("input", type=Path, metavar="IN", help="a file, or a folder of files")
+    parser.add_argument("output", type=Path, metavar="OUT", help="a file; a folder where the format has a file a video")
+    parser.add_argument("--from", dest="from_", choices=files.FORMATS, help="where the content misleads")
+    parser.add_argument("--to", choices=files.FORMATS)
+    parser.add_argument("--videos", type=Path, metavar="FOLDER", help="tell durations, subsets and frame rates")
+    parser.add_argument("--fps", type=float, metavar="F", help="of formats that count frames, for all videos")
+    parser.add_argument("--first-frame", type=int, choices=(0, 1), help="the number of a video's first frame there")
+    parser.add_argument("--observer", metavar="NAME", help="one of several people (BORIS: an observation)")
+    parser.add_argument("--skip-errors", action="store_true", help="leave out what cannot be used, and say what")
+    parser.add_argument("--min-score", type=float, metavar="S", help="of predictions, those of this score or more")
+    parser.add_argument("-v", "--verbosity", choices=command_line.LEVELS, default="info", metavar="LEVEL")
+    return parser
+
+
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["convert"]:
+        arguments = _convert_parser().parse_args(argv[1:])
+        return command_line.run_script(lambda: convert(arguments), arguments.verbosity)
     parser = command_line.make_parser(
-        "Check an annotation file and summarise it, or make one in ActivityNet's JSON layout of it.\n\n"
+        "Check an annotation file of any format and summarise it, or make one in ActivityNet's JSON layout of it.\n"
+        "`annotations.py convert IN OUT` reads and writes all formats (convert --help).\n\n"
         "A table has a header and a row for each segment: video,start,end,label[,subset][,duration][,url], times in\n"
         "seconds. A row with start, end and label left empty is a video without segments.\n"
         "  subset    without this column: FOLDER/<subset>/ where --videos finds the video there, else a fifth of the\n"
@@ -286,10 +312,10 @@ def main(argv: list[str] | None = None) -> int:
         path, level = arguments.file or settings.paths.json_data_path, arguments.taxonomy_level
         if arguments.output is not None and arguments.output.suffix.lower() != ".json":
             raise ValueError(f"--output: expected a name that ends in .json, received {arguments.output}")
-        drafts, version, taxonomy = _read(path, Options(videos=arguments.videos))
-        annotated = _checked(drafts, version, taxonomy)
+        drafts, around = files.read(path, Options(videos=arguments.videos))
+        annotated = _checked(drafts, around)
         if arguments.output is not None:
-            utils.write_json(arguments.output, activitynet.written(drafts.videos, version, taxonomy))
+            files.write(arguments.output, "activitynet", drafts, around)
         print(summary(annotated, settings.data.taxonomy_level if level is None else level))
 
     return command_line.run_script(run, arguments.verbosity)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 import command_line
 import predictions_json
 import utils
-from localization.inputs import Source, collect
+from localization.inputs import JOINED, Source, collect
 from localization.live import run_live
 from localization.offline import localize_all
 from localization.results import TOP, Localization, Segment, heading, plural, table
@@ -32,6 +32,7 @@ from report_page.rendering import write_page
 from report_page.thumbnails import make_thumbnails
 from run_folder import Run, find_run
 
+TABLE = f"{JOINED}.csv"  # of all videos
 MOST_POINTS = 1500  # of a score curve on the page: about as many as it has pixels
 
 
@@ -71,7 +72,7 @@ def run(given: list[str], chosen_run: Run, output: Path, min_score: float, top: 
         print(f"failed: {utils.one_line(failure)}", file=sys.stderr)
     results: dict[str, list[dict]] = {}
     views: list[VideoView] = []
-    shown = 0
+    shown: dict[str, list[Segment]] = {}
     try:
         for source, found in _with_progress(sources, load(chosen_run)) if sources else ():
             if isinstance(found, ValueError):
@@ -82,15 +83,17 @@ def run(given: list[str], chosen_run: Run, output: Path, min_score: float, top: 
             _write_video(output, found, chosen)
             views.append(_view(found, pictures=len(views) < MOST_WITH_PICTURES))
             results[source.id] = [_as_result(segment) for segment in found]
-            shown += len(chosen)
+            shown[source.id] = chosen
             tqdm.write(_shown(found, min_score, top))
     finally:
         # also what was found before Ctrl-C
         if results:
             predictions_json.write_predictions(output / "predictions.json", chosen_run.version, results)
             _write_page(output, chosen_run, views, min_score)
+            if len(sources) > 1:
+                write_csv(output / TABLE, shown)
     if results:
-        counts = f"{plural(len(results), 'video')}, {plural(shown, 'action')}"
+        counts = f"{plural(len(results), 'video')}, {plural(sum(map(len, shown.values())), 'action')}"
         print(f"\n{counts} -> {output}: index.html, predictions.json, .csv, .srt, .vtt")
     return 1 if failures else 0
 
@@ -124,7 +127,7 @@ def _as_result(segment: Segment) -> dict:
 
 
 def _write_video(output: Path, found: Localization, chosen: list[Segment]) -> None:
-    write_csv(output / f"{found.id}.csv", found.id, chosen)
+    write_csv(output / f"{found.id}.csv", {found.id: chosen})
     write_srt(output / f"{found.id}.srt", chosen)
     write_vtt(output / f"{found.id}.vtt", chosen)
 

@@ -86,6 +86,22 @@ def _read_annotation(drafts: Drafts, draft: Draft, annotation: object, place: st
         drafts.odd(TEXT, place)
 
 
+def read_results(drafts: Drafts, value: dict) -> None:
+    """Read predictions: `results: {id: [{label, score, segment}]}`."""
+    for name, entries in member(value, "", "results", dict).items():
+        place = f"results.{name}"
+        try:
+            draft = drafts.video(name, place)
+            for number, entry in enumerate(member({"": entries}, place, "", list)):
+                place = f"results.{name}[{number}]"
+                span, label = member(entry, f"{place}.", "segment", list), member(entry, f"{place}.", "label", str)
+                if len(span) != 2:
+                    raise ValueError(f"segment: expected [start, end], received {span!r:.80}")
+                drafts.add(draft, span[0], span[1], label, read_seconds(entry.get("score")))
+        except ValueError as error:
+            drafts.wrong(place, error)
+
+
 def written(videos: dict[str, Draft], version: str, taxonomy: list) -> dict:
     """The JSON value of annotations."""
     database = {

@@ -31,6 +31,9 @@ CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,3}):(\d{1,2}(?:[.,]\d{1,9})?)", re.ASC
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+", re.ASCII)
 
 
+OVERLAP = "overlap one of the same label"
+
+
 @dataclass(frozen=True)
 class Options:
     """What the user says beyond the file.
@@ -62,6 +65,10 @@ class Draft:
     fps: float | None = None
     in_work: bool = False  # its labelling is not finished: what is not labelled yet is no background
 
+    def scored(self) -> list[tuple[Segment, float | None]]:
+        """The segments, each with its score, or None where they were annotated."""
+        return list(zip(self.segments, self.scores or [None] * len(self.segments), strict=True))
+
 
 class Drafts:
     """The videos of one annotation file, in its order, with what is odd or wrong in it."""
@@ -75,6 +82,7 @@ class Drafts:
         self._wrong: list[str] = []
         self._errors = 0
         self._files: dict[str, list[Path]] | None = None
+        self.tells_overlaps = False
 
     def video(self, name: str, place: str) -> Draft:
         """The draft of the video of this id, or of this file's name. Raises ValueError for what can be no id."""
@@ -128,6 +136,27 @@ class Drafts:
         if self._errors <= MOST_TOLD:
             self._wrong.append(f"{self._at(place)}: {message}")
 
+    def merge(self, other: Drafts) -> None:
+        """Take the videos of another file, with what is odd or wrong in it."""
+        for name, draft in other.videos.items():
+            if self.videos.setdefault(name, draft) is not draft:
+                other.wrong(draft.place, f"video {name!r} is told of in another file too")
+        self._wrong += other._wrong[: MOST_TOLD - len(self._wrong)]
+        self._errors += other._errors
+        self._odd.update(other._odd)
+        for kind, place in other._first.items():
+            self._first.setdefault(kind, f"{other.path.name}, {place}")
+        self.tells_overlaps |= other.tells_overlaps
+
+    def _count_overlaps(self) -> None:
+        """Tell of segments that overlap one of the same label: several people or animals may have done it."""
+        for draft in self.videos.values():
+            ends: dict[str, float] = {}
+            for segment in sorted(draft.segments, key=lambda segment: segment.start):
+                if segment.start < ends.get(segment.label, segment.start):
+                    self.odd(OVERLAP, f"video {draft.name!r}, {segment.label!r} from {segment.start:g}")
+                ends[segment.label] = max(segment.end, ends.get(segment.label, segment.end))
+
     def _at(self, place: str) -> str:
         return f"{self.path}:{place}" if place.isdecimal() else f"{self.path}: {place}" if place else str(self.path)
 
@@ -144,6 +173,8 @@ class Drafts:
         self._tell_errors()
         self._use_last_ends()
         self._tell_errors()
+        if self.tells_overlaps:
+            self._count_overlaps()
         split([(name, draft) for name, draft in self.videos.items() if draft.subset is None])
         for kind, count in self._odd.items():
             LOGGER.warning("%s: %d %s; the first: %s", self.path, count, kind, self._first[kind])
@@ -151,7 +182,8 @@ class Drafts:
         if in_work:
             LOGGER.warning("%s: %d videos are left out, their labelling is not finished: %s", self.path, len(in_work),
                            ", ".join(in_work[:MOST_TOLD]) + ", …" * (len(in_work) > MOST_TOLD))  # fmt: skip
-        return {name: draft for name, draft in self.videos.items() if not draft.in_work}
+        self.videos = {name: draft for name, draft in self.videos.items() if not draft.in_work}
+        return self.videos
 
     def _tell_errors(self) -> None:
         if not self._errors:
@@ -163,6 +195,11 @@ class Drafts:
             raise ValueError(told)
         LOGGER.warning("%d left out: %s", self._errors, utils.one_line(told))
         self._wrong, self._errors = [], 0
+        empty = [name for name, draft in self.videos.items() if not draft.segments]
+        if empty:  # what is wrong in them may have been all there was
+            LOGGER.warning("%s: %d videos without a usable segment are left out too: %s", self.path, len(empty),
+                           utils.one_line(", ".join(empty[:MOST_TOLD])))  # fmt: skip
+            self.videos = {name: draft for name, draft in self.videos.items() if draft.segments}
 
     def _file(self, draft: Draft) -> Path | None:
         """The video's file. Raises ValueError where two could be it."""
@@ -195,6 +232,7 @@ class Drafts:
             if file is None:
                 missing.append(name)
                 continue
+            draft.file = draft.file or file.name
             if draft.subset is None and file.parent.name in config.SUBSETS:
                 draft.subset = file.parent.name
             if draft.duration is None:
@@ -247,12 +285,27 @@ def seconds(value: object) -> float:
     return segments.read_seconds(text.replace(",", ".") if DECIMAL_COMMA.fullmatch(text) else value)
 
 
+def clock(milliseconds: int, point: str) -> str:
+    """hh:mm:ss and milliseconds behind a point or comma."""
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{point}{rest % 1000:03}"
+
+
+def lanes(scored: list[tuple[Segment, float | None]]) -> list[list[tuple[Segment, float | None]]]:
+    """Segments in as few rows as it takes that none overlaps another in its row; each row in the order of time."""
+    rows: list[list[tuple[Segment, float | None]]] = []
+    for item in sorted(scored, key=lambda item: (item[0].start, item[0].end)):
+        row = next((row for row in rows if row[-1][0].end <= item[0].start), None)
+        if row is None:
+            rows.append(row := [])
+        row.append(item)
+    return rows
+
+
 def read_text(path: Path) -> str:
     """A text file, in UTF-8, or in UTF-16 with a byte-order mark. Raises ValueError that names it."""
-    if not path.exists():
+    if not utils.require_file(path, "a file").exists():
         raise ValueError(f"{path}: no such file")
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a file, received a {'folder' if path.is_dir() else 'pipe or device'}")
     content = path.read_bytes()
     try:
         return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")

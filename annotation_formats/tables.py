@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from annotation_formats.drafts import Drafts, read_subset, seconds
+from annotation_formats.drafts import Draft, Drafts, read_subset, seconds
 from utils import LOGGER
 
 REQUIRED = ("video", "start", "end", "label")
@@ -37,6 +37,8 @@ NAMES = {
     "duration": ("duration", "videoduration", "mediaduration"),
     "url": ("url", "link", "address"),
 }  # fmt: skip
+# the apostrophe with which `inert` hides a formula
+FORMULA = re.compile(r"^'(?=[=+\-@\t\r])")
 # what stands for a column that is not there
 INSTEAD = {"start": ("start ms", "start frame"), "end": ("end ms", "end frame"), "label": ("verb", "text")}
 
@@ -73,12 +75,17 @@ def _segment(row: dict[str, str]) -> tuple[str, str, str]:
     return start, end, f"{row['verb']} {row['noun']}".strip() if "noun" in row else row.get("verb", row.get("text", ""))
 
 
+def delimiter_of(header: str) -> str:
+    """What stands between the cells of a header."""
+    return max(",;\t", key=header.count)
+
+
 def header_of(text: str) -> tuple[list[str], str, int]:
     """The names in the first line, what stands between them, and how many lines come before it (Excel's `sep=;`)."""
     lines = text.split("\n", 2)
     told = re.fullmatch(r"sep=(.)\r?", lines[0])
     header = lines[1] if told and len(lines) > 1 else lines[0]
-    delimiter = told[1] if told else max(",;\t", key=header.count)
+    delimiter = told[1] if told else delimiter_of(header)
     return next(csv.reader([header.rstrip("\r")], delimiter=delimiter), []), delimiter, int(bool(told))
 
 
@@ -100,7 +107,7 @@ def _rows(drafts: Drafts, text: str) -> Iterator[tuple[int, dict[str, str]]]:
                 drafts.wrong(str(reader.line_num), f"expected {len(header)} cells ({names}), received {len(cells)}; a "
                                                    'label with a comma stands in "quotes"')  # fmt: skip
                 continue
-            row = {name: cells[position].strip() for name, position in columns.items()}
+            row = {name: FORMULA.sub("", cells[position].strip()) for name, position in columns.items()}
             yield reader.line_num, {"video": table.stem} | row
     except csv.Error as error:
         raise ValueError(f"{table}:{reader.line_num if reader else 1}: not CSV: {error}") from None
@@ -143,3 +150,28 @@ def _columns(table: Path, header: list[str]) -> dict[str, int]:
     if unused:
         LOGGER.warning("%s: columns that are not used: %s", table, ", ".join(unused))
     return columns
+
+
+def written(videos: dict[str, Draft], delimiter: str) -> str:
+    """A row a segment, with the score of each that was predicted; a row without times for a video without segments."""
+    scored = any(draft.scores for draft in videos.values())
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n", delimiter=delimiter)
+    rows.writerow([*REQUIRED, *(["score"] if scored else []), "subset", "duration"])
+    for name, draft in videos.items():
+        about = [draft.subset, draft.duration]
+        for segment, score in draft.scored():
+            more = [f"{score:.6f}" if score is not None else ""] if scored else []
+            rows.writerow([inert(name), segment.start, segment.end, inert(segment.label), *more, *about])
+        if not draft.segments:
+            rows.writerow([inert(name), "", "", "", *([""] if scored else []), *about])
+    return text.getvalue()
+
+
+def inert(cell: str) -> str:
+    """A cell that a spreadsheet takes for text: an apostrophe leads one that it would compute.
+
+    YouTube's ids may begin with a minus; without a bracket or a bar in them they can do nothing, and stay as they are.
+    """
+    harmless = cell[:1] not in tuple("=+-@\t\r") or re.fullmatch(r"-[\w-]+", cell)
+    return cell if harmless else f"'{cell}"

@@ -19,6 +19,7 @@ STALL_SECONDS = 30  # without a byte, after which a connection counts as broken
 CHUNK = 1 << 18  # bytes
 # an id becomes a file name, with a suffix and the letters of a temporary name: 255 bytes are the limit
 ID_BYTES = 120
+JOINED = "segments"  # the name of the table of all videos, which no id may take
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def collect(given: list[str], downloads: Path) -> tuple[list[Source], list[str]]
         except (ValueError, OSError) as error:
             failures.append(str(error))
     sources: list[Source] = []
-    taken: set[str] = set()
+    taken = {JOINED}
     for path in files.values():
         try:
             seconds = read_header(path).duration

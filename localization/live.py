@@ -194,6 +194,6 @@ def _write(output: Path, name: str, version: str, found: list[Segment]) -> None:
     results.sort(key=lambda result: -result["score"])
     predictions_json.write_predictions(output / f"{name}.json", version, {name: results})
     in_time = sorted(found, key=lambda segment: segment.start)
-    write_csv(output / f"{name}.csv", name, in_time)
+    write_csv(output / f"{name}.csv", {name: in_time})
     write_srt(output / f"{name}.srt", in_time)
     write_vtt(output / f"{name}.vtt", in_time)

@@ -6,6 +6,7 @@ leave out, such as SkyPilot, which lives in an environment of its own.
 """
 
 import fcntl
+import logging
 import os
 import re
 import shutil
@@ -153,3 +154,10 @@ def opened(browser):
     for context in contexts:
         context.close()
     assert said == []
+
+
+@pytest.fixture
+def told(caplog):
+    """What was warned of so far, as one text."""
+    caplog.set_level(logging.WARNING)
+    return lambda: " | ".join(record.getMessage() for record in caplog.records)

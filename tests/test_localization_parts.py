@@ -47,7 +47,7 @@ def test_a_long_name_leaves_room_for_a_suffix(tmp_path):
     video = make_video(tmp_path / "v.mp4", 3)
     ((source,), _) = collect([str(video.rename(tmp_path / f"{'ä' * 124}.mp4"))], tmp_path)
     assert source.id == "ä" * 60
-    write_csv(tmp_path / f"{source.id}.csv", source.id, [])
+    write_csv(tmp_path / f"{source.id}.csv", {source.id: []})
 
 
 def test_what_is_no_video_is_a_line_each(tmp_path):
@@ -126,7 +126,7 @@ def test_subtitles_and_csv_are_read_back(tmp_path):
     assert read_srt(tmp_path / "v.srt") == cues
     write_vtt(tmp_path / "v.vtt", found)
     assert read_vtt(tmp_path / "v.vtt") == cues
-    write_csv(tmp_path / "v.csv", "v", found)
+    write_csv(tmp_path / "v.csv", {"v": found})
     with (tmp_path / "v.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == [s.label for s in found]

@@ -166,6 +166,9 @@ def test_a_corrupt_video_among_good_ones(run_folder, loads, tmp_path, monkeypatc
     assert results["v"][0] == {"label": "bright", "score": 1.0, "segment": [1.9, 4.9]}
     assert read_srt(tmp_path / "localized/v.srt") == read_vtt(tmp_path / "localized/v.vtt")
     assert read_vtt(tmp_path / "localized/v-2.vtt") == [(0, 0.9, "dim (1.00)"), (1.3, 4.4, "dim (1.00)")]
+    lines = (tmp_path / "localized/segments.csv").read_text().splitlines()
+    assert lines == ["video,start,end,label,score", *(line for name in results
+                     for line in (tmp_path / f"localized/{name}.csv").read_text().splitlines()[1:])]  # fmt: skip
     page = (tmp_path / "localized/index.html").read_text()
     assert "made set" in page and "v-2" in page
     # nothing beside the user's videos, no temporary files

@@ -72,7 +72,7 @@ def test_a_link_in_an_output_folder_is_replaced_and_not_followed(tmp_path):
     ("-dQw4w9WgXcQ", "-dQw4w9WgXcQ"), ("run, jump", "run, jump"), ("a=b", "a=b"),
 ])  # fmt: skip
 def test_no_cell_of_a_table_is_a_formula(tmp_path, text, cell):
-    write_csv(tmp_path / "a.csv", text, [Segment(0, 1, text, 0.5)])
+    write_csv(tmp_path / "a.csv", {text: [Segment(0, 1, text, 0.5)]})
     with (tmp_path / "a.csv").open(newline="") as file:
         row = list(csv.reader(file))[1]
     assert row == [cell, "0.000", "1.000", cell, "0.5000"]

@@ -20,6 +20,8 @@ from test_efficientnet_lite import ZERO_TO_FIVE, dictionary, storage, tensor, te
 import annotations
 import command_line
 import config
+from annotation_formats import files
+from annotation_formats.drafts import Options
 from evaluation import predictions
 from extraction import efficientnet_lite
 from features import records
@@ -156,6 +158,43 @@ def check_annotations(path: Path) -> None:
     annotations.summary(read)
 
 
+BORIS = {"behaviors_conf": {"0": {"type": "State event", "code": "run"}}, "observations": {"first": {
+    "file": {"1": ["v.mp4"], "2": []}, "type": "MEDIA", "time offset": 0.0,
+    "media_info": {"length": {"v.mp4": 9.5}, "offset": {"1": 0.0}},
+    "events": [[1.5, "", "run", "", ""], [4.0, "", "run", "", ""]]}}}  # fmt: skip
+VIA = {"attribute": {"1": {"aname": "action", "options": {"0": "run"}}}, "file": {"1": {"fname": "v.mp4"}},
+       "metadata": {"a": {"vid": "1", "z": [1.5, 4], "av": {"1": "0"}}}, "view": {"1": {"fid_list": [1]}}}  # fmt: skip
+STUDIO = [{"data": {"video": "v.mp4"}, "annotations": [{"completed_by": 1, "result": [
+    {"type": "timelinelabels", "value": {"ranges": [{"start": 1, "end": 9}],
+                                         "timelinelabels": ["run"]}}]}]}]  # fmt: skip
+TEXTS = [
+    "video,start,end,label,subset\nv,1.5,4,run,val\nv,0:05,00:00:06.5,run,\n",
+    "Observation id,Behavior,Behavior type,Time,Media file name\nx,run,START,1,v.mp4\nx,run,STOP,2,v.mp4\n",
+    ",background,run\n0,1,0\n1,0,1\n",
+    "1.5\t4.0\trun\n",
+    "1\n00:00:01,500 --> 00:00:04,000\nrun\n",
+    "WEBVTT\n\n00:01.500 --> 00:04.000\nrun\n",
+    '<?xml version="1.0" encoding="UTF-8"?><ANNOTATION_DOCUMENT VERSION="3.0" xmlns:xsi="http://www.w3.org/2001/'
+    'XMLSchema-instance" xsi:noNamespaceSchemaLocation="x"><TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="1"/>'
+    '</TIME_ORDER><TIER TIER_ID="t"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1" '
+    'TIME_SLOT_REF2="ts1"><ANNOTATION_VALUE>run</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>'
+    "</ANNOTATION_DOCUMENT>",
+]
+
+
+def other_files() -> st.SearchStrategy[bytes]:
+    """Annotations of other programs, which are told apart by their content."""
+    jsons = st.one_of(*map(json_files, (BORIS, VIA, STUDIO)))
+    return jsons | st.one_of(*(st.just(text.encode()) | mutated(text.encode()) for text in TEXTS))
+
+
+def check_others(path: Path) -> None:
+    drafts, _ = files.read(path, Options(fps=25.0), scored=True)
+    for draft in drafts.finish().values():
+        assert np.isfinite([draft.duration, *(time for s in draft.segments for time in (s.start, s.end))]).all()
+        assert draft.subset in config.SUBSETS
+
+
 def check_predictions(path: Path) -> None:
     for entries in predictions.load_predictions(path).values():
         assert all(np.isfinite([entry["score"], *entry["segment"]]).all() for entry in entries)
@@ -188,6 +227,7 @@ class Target(NamedTuple):
 
 TARGETS = {
     "annotations": Target(check_annotations, lambda: json_files(ANNOTATIONS), "annotations.json"),
+    "other annotations": Target(check_others, other_files, "v.any"),
     "predictions": Target(check_predictions, lambda: json_files(PREDICTIONS), "predictions.json"),
     "settings": Target(check_settings, yaml_files, "settings.yml"),
     "features": Target(check_features, feature_files, "sample.tfrecord"),
