@@ -204,9 +204,12 @@ def warnings(annotations: dict, features: dict | None) -> list[str]:
 
 def of_search(changes: dict[str, object], said: list[dict]) -> Choices:
     """The switches that folds have changed, with what they gained."""
-    best = next((record for record in said if record["taken"]), {"gain": 0.0, "spread": 0.0})
-    why = f"average mAP on folds {100 * best['gain']:+.1f} ± {100 * best['spread']:.1f}"
-    return collected(Choice(key, value, why, "folds") for key, value in changes.items())
+    choices = []
+    for key, value in changes.items():
+        best = next(record for record in said if record["taken"] and key in record["changes"])
+        why = f"average mAP on folds {100 * best['gain']:+.1f} ± {100 * best['spread']:.1f}"
+        choices.append(Choice(key, value, why, "folds"))
+    return collected(choices)
 
 
 def changed(paths: dict[str, str], choices: Choices, changes: dict[str, object], share: float) -> config.Config:

@@ -1,8 +1,9 @@
 """A short list of switches, tried on folds by successive halving: which of them leave the value of recipe and rules.
 
-All are tried with a third of the steps, the better half with all of them. A switch is taken when it gains more than the
-spread of its gain over the videos (jackknife). Every trial is a line of trials.jsonl: a search that was stopped goes on
-behind the last one. Symbols: G groups of videos of which each is left out once.
+All are tried with a third of the steps. Where folds do not gain from the other steps, that is all; else the better half
+is tried with all steps. A switch is taken when it gains more than the spread of that (jackknife over videos). Every
+trial is a line of trials.jsonl: a search that was stopped goes on behind the last one. Symbols: G groups of videos, of
+which each is left out once.
 """
 
 from __future__ import annotations
@@ -23,17 +24,16 @@ Changes = dict[str, object]  # settings `section.key` -> value
 SWITCHES: tuple[tuple[Changes, ...], ...] = (
     (
         {"data.temporal_difference": "none", "data.components": None},
-        {"data.temporal_difference": "signed", "data.components": None},
         {"data.temporal_difference": "absolute", "data.components": None},
+        {"data.temporal_difference": "signed", "data.components": None},
         {"data.temporal_difference": "absolute", "data.components": [0, 8]},
     ),
     tuple({"data.max_frames": frames, "data.window_stride": frames // 3, "predict.window_stride": frames // 3}
           for frames in (15, 30, 60)),
     ({"model.num_layers": 1}, {"model.num_layers": 2}),
-    ({"train.max_steps": 300}, {"train.max_steps": 600}),
 )  # fmt: skip
-# shares of the steps, and of the time or trials that may be spent when a rung ends
-RUNGS = ((1 / 3, 0.4), (1.0, 1.0))
+FEW, ALL = 1 / 3, 1.0  # shares of the steps
+CHEAP_PART = 0.6  # of the time or trials, after which trials with few of the steps end
 MOST_TRIALS = 40
 
 
@@ -137,33 +137,41 @@ def search(trials: Trials, chosen: Changes) -> tuple[Changes, list[dict]]:
     Of what is said: `changes`, `gain` and `spread` in average mAP, and whether it was `taken`.
     """
     field = [change for values in SWITCHES for change in values if any(chosen[key] != change[key] for key in change)]
-    compared: list[Compared] = []
-    for share, until in RUNGS:
-        base = trials.score({}, share, until)
-        compared = [Compared(change, score, *gain(score, base)) for change in field
-                    if base and (score := trials.score(change, share, until))]  # fmt: skip
-        compared.sort(key=lambda one: -one.gain)
-        field = [one.changes for one in compared[: (len(compared) + 1) // 2] if one.gain > 0]
+    whole, base = trials.score({}, ALL), trials.score({}, FEW)
+    if not whole or not base:
+        return {}, []
+    # few steps are a choice of their own
+    steps = Compared({"train.max_steps": max(round(FEW * chosen["train.max_steps"]), 1)}, base, *gain(base, whole))
+    compared = _compared(trials, field, FEW, base, CHEAP_PART)
+    if not steps.better:
+        best_half = [one.changes for one in compared[: (len(compared) + 1) // 2] if one.gain > 0]
+        base = whole
+        compared = _compared(trials, best_half, ALL, base, 1.0)
     better = [one for one in compared if one.better]
     if len(better) > 1:
         # where two change one setting, the one that gains more has it
         together = {key: value for one in reversed(better) for key, value in one.changes.items()}
-        score = trials.score(together, RUNGS[-1][0])
-        if score:
-            compared.append(Compared(together, score, *gain(score, base)))
-            better.append(compared[-1])
+        joined = _compared(trials, [together], FEW if steps.better else ALL, base, 1.0)
+        compared, better = compared + joined, better + joined
     best = max(better, key=lambda one: one.gain, default=None)
+    taken = [one for one in (steps, best) if one and one.better]
     said_of = [
-        {"changes": one.changes, "gain": round(one.gain, 4), "spread": round(one.spread, 4), "taken": one is best}
-        for one in compared
+        {"changes": one.changes, "gain": round(one.gain, 4), "spread": round(one.spread, 4), "taken": one in taken}
+        for one in (steps, *compared)
     ]
-    return best.changes if best else {}, said_of
+    return {key: value for one in taken for key, value in one.changes.items()}, said_of
+
+
+def _compared(trials: Trials, field: list[Changes], share: float, base: Score, until: float) -> list[Compared]:
+    """Those of the changes that there is time for, best first."""
+    scores = [(change, trials.score(change, share, until)) for change in field]
+    return sorted((Compared(change, one, *gain(one, base)) for change, one in scores if one), key=lambda one: -one.gain)
 
 
 def table(said_of: list[dict]) -> str:
     """What folds said of the last trials, for the terminal."""
     if not said_of:
-        return "no switch of the search came near to recipe and rules on folds\n"
+        return "no search on folds\n"
     lines = [f"{100 * record['gain']:+6.1f} ± {100 * record['spread']:4.1f}  {said(record['changes'])}"
              + ("  <- taken" if record["taken"] else "") for record in said_of]  # fmt: skip
     return "\n".join(["gain in average mAP on folds of the training subset:", *lines]) + "\n"
