@@ -184,6 +184,7 @@ class PredictSettings(Section):
     nms: Literal["none", "hard", "soft"]
     nms_tiou: float = Field(gt=0, le=1)
     max_segments: Count
+    shown_score: Share
     save_scores: bool
 
 

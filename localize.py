@@ -26,7 +26,6 @@ from localization.offline import localize_all
 from localization.results import TOP, Localization, Segment, heading, plural, table
 from localization.trained import LoadedModel, load
 from localization.writers import write_csv, write_srt, write_vtt
-from prediction.decoding import SHOWN_SCORE
 from report_page.content import MOST_WITH_PICTURES, PageContent, VideoView
 from report_page.rendering import write_page
 from report_page.thumbnails import make_thumbnails
@@ -187,7 +186,7 @@ def main(argv: list[str] | None = None) -> int:
         "--output", type=Path, default=Path("localized"), metavar="FOLDER", help="for the results (default: localized)"
     )
     parser.add_argument(
-        "--min-score", type=float, default=SHOWN_SCORE, metavar="S", help=f"0 to 1 (default: {SHOWN_SCORE})"
+        "--min-score", type=float, metavar="S", help="0 to 1 (default: the run's own, predict.shown_score)"
     )
     parser.add_argument(
         "--top", type=int, default=TOP, metavar="N", help=f"lines of a video's table, best (default: {TOP})"
@@ -199,16 +198,17 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if bool(arguments.video) == (arguments.live is not None):
         parser.error("expected videos, or --live SOURCE")
-    if not 0 <= arguments.min_score <= 1 or arguments.top < 1:
+    if not 0 <= (arguments.min_score or 0) <= 1 or arguments.top < 1:
         parser.error("expected --min-score from 0 to 1 and --top from 1 on")
 
     def chosen() -> int:
         found = find_run(arguments.model)
+        min_score = found.settings.predict.shown_score if arguments.min_score is None else arguments.min_score
         sentence, caution = found.describe()
         print(f"model: {sentence}" + (f"\n       {caution}" if caution else ""), flush=True)
         if arguments.live is not None:
-            return run_live(arguments.live, found, arguments.output, arguments.min_score)
-        return run(arguments.video, found, arguments.output, arguments.min_score, arguments.top)
+            return run_live(arguments.live, found, arguments.output, min_score)
+        return run(arguments.video, found, arguments.output, min_score, arguments.top)
 
     return command_line.run_script(chosen, arguments.verbosity)
 

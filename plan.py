@@ -120,8 +120,8 @@ def _plan_all(data_set: DataSet, annotated: Annotations, about: dict, minutes: f
     if (minutes > 0 or trials is not None) and rules.folds(features) > 1:
         evaluate = _on_folds(data_set, choices, features)
         log = search.Trials(folder / writing.TRIALS, about, evaluate, minutes, trials)
-        changes, said = search.search(log, {key: choice.value for key, choice in choices.items()})
-        choices |= rules.of_search(changes, said)
+        changes, said, shown_score = search.search(log, {key: choice.value for key, choice in choices.items()})
+        choices |= rules.of_search(changes, said, shown_score)
     told = rules.warnings(found, features)
     writing.write_plan(folder, data_set.paths, choices, {
         "state": PLANNED, "about": about, "measured": {"annotations": found, "features": features}, "search": said,

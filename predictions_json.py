@@ -184,7 +184,10 @@ def run(settings: config.Config) -> int:
     check_spec(spec, model.feature_spec, paths.feature_map_folder / SPEC_FILE, "the trained model")
     annotated = annotations.load(paths.json_data_path)
     store = data.open_store(paths, settings.data.cache, subset, annotated.subset(subset), {}, model.preparation)
-    print(write_subset(paths.model_dir, settings.predict, settings.data.max_frames, annotated.version, store, model))
+    decoding_of_run = run_folder.own_decoding(paths.model_dir, settings.predict)
+    if decoding_of_run != settings.predict:
+        utils.LOGGER.info("segments are decoded as chosen on folds: %s", paths.model_dir / run_folder.TUNED)
+    print(write_subset(paths.model_dir, decoding_of_run, settings.data.max_frames, annotated.version, store, model))
     return 0
 
 

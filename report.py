@@ -67,6 +67,7 @@ def load_content(paths: config.PathSettings, subset: str, level: int) -> PageCon
         evaluation=evaluation,
         errors=error_kinds,
         training=utils.read_jsonl(folder / run_folder.LOG) or None,
+        threshold=run_folder.shown_score(folder),
         notes=(*notes, *told, *told_too),
     )
 

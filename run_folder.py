@@ -121,6 +121,7 @@ def find_run(given: str | Path | None = None) -> Run:
             "Use predictions_json.py on imported features, or train on those of feature_map_extractor.py"
         )
     settings = config.load(folder / CONFIG)
+    settings = settings.model_copy(update={"predict": own_decoding(folder, settings.predict)})
     version, videos = _training_data(description, settings.paths.json_data_path)
     return Run(folder, settings, classes, version, videos)
 
@@ -139,6 +140,27 @@ def _training_data(description: dict, file: Path) -> tuple[str, int]:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         utils.LOGGER.debug("the training data cannot be described: %s", error)
         return "", 0
+
+
+def own_decoding(folder: Path, given: config.PredictSettings) -> config.PredictSettings:
+    """How scores of the run in `folder` become segments: as `--tune` chose, where `given` does not ask for another way.
+
+    `given` is that of the settings at hand; where it differs from the run's config.yml a person has chosen it.
+    """
+    if not (folder / TUNED).is_file() or not (folder / CONFIG).is_file():
+        return given
+    trained, tuned = config.load(folder / CONFIG), config.load(folder / TUNED)
+    free = {name: getattr(given, name) for name in ("subset", "save_scores")}
+    if config.differences(trained, tuned, "model") or trained.predict.model_copy(update=free) != given:
+        return given
+    return tuned.predict.model_copy(update=free)
+
+
+def shown_score(folder: Path) -> float | None:
+    """The score from which the run in `folder` shows segments; None where its settings are not there."""
+    if not (folder / CONFIG).is_file():
+        return None
+    return own_decoding(folder, config.load(folder / CONFIG).predict).shown_score
 
 
 def damage() -> tuple[type[Exception], ...]:

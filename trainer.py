@@ -225,9 +225,8 @@ def finish(
     store = {"training": run_data.training, "validation": run_data.validation}.get(subset) or data.open_store(
         paths, data_settings.cache, subset, annotated.subset(subset), {}, run_data.preparation
     )
-    written = predictions_json.write_subset(
-        folder, predict_settings, windows[0], annotated.version, store, run_data.model(state.classify)
-    )
+    own, model = run_folder.own_decoding(folder, predict_settings), run_data.model(state.classify)
+    written = predictions_json.write_subset(folder, own, windows[0], annotated.version, store, model)
     print(f"trained to step {state.step} -> {saved_model}\n{written}")
 
 

@@ -7,7 +7,7 @@ MIN_TIOU. A match holds at any threshold of the score: what scores less never ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,6 +115,17 @@ def best_threshold(scores: np.ndarray, right: np.ndarray, positives: int) -> flo
     quality = f1((shown & right).sum(axis=1), shown.sum(axis=1), positives)
     best = np.flatnonzero(quality == quality.max())
     return round(float(levels[best[(len(best) - 1) // 2]]), 6)
+
+
+def operating_point(
+    truth: Mapping[str, Sequence[tuple[str, float, float]]],
+    predictions: Mapping[str, Sequence[tuple[str, float, float, float]]],
+) -> float:
+    """`best_threshold` over videos, by their ids: truth (label, start, end), predictions (…, score), best first."""
+    right = [match_video(truth[name], some).own >= 0 if truth[name] else np.zeros(len(some), bool)
+             for name, some in predictions.items()]  # fmt: skip
+    scores = np.array([one[3] for some in predictions.values() for one in some], np.float64)
+    return best_threshold(scores, np.concatenate([np.zeros(0, bool), *right]), sum(map(len, truth.values())))
 
 
 def score_range(scores: np.ndarray) -> tuple[float, float]:

@@ -95,7 +95,10 @@ def _localize(source: Source, stored: VideoFeatures, model: LoadedModel) -> Loca
         Segment(start, end, result["label"], result["score"]) for result in found for start, end in [result["segment"]]
     )
     refined = decoding.refine(scores[0], store.boundaries(0), settings.predict, store.cuts)
-    return Localization(source.id, source.file, stored.duration, segments, stored.timestamps, refined, trained.classes)
+    return Localization(
+        source.id, source.file, stored.duration, segments, stored.timestamps, refined, trained.classes,
+        settings.predict.shown_score,
+    )  # fmt: skip
 
 
 def _store(stored: VideoFeatures, source: Source, model: LoadedModel) -> data.FeatureStore:

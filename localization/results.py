@@ -39,6 +39,7 @@ class Localization(Sequence):
       times: [T] seconds, when each sampled frame is shown.
       probabilities: [T, K] scores that the segments were decoded from.
       classes: [K] names, background first.
+      shown_score: that of the run, from which segments are to be read.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Localization(Sequence):
     times: np.ndarray
     probabilities: np.ndarray
     classes: tuple[str, ...]
+    shown_score: float = SHOWN_SCORE
 
     def __len__(self) -> int:
         return len(self.segments)
@@ -58,9 +60,9 @@ class Localization(Sequence):
     def __repr__(self) -> str:
         return f"{heading(self)}\n{table(self.highlights(top=TOP))}"
 
-    def highlights(self, min_score: float = SHOWN_SCORE, top: int | None = None) -> list[Segment]:
+    def highlights(self, min_score: float | None = None, top: int | None = None) -> list[Segment]:
         """The segments to read, in the order of time; see `highlights`."""
-        return highlights(self.segments, min_score, top)
+        return highlights(self.segments, self.shown_score if min_score is None else min_score, top)
 
 
 def highlights(segments: Iterable[Segment], min_score: float = SHOWN_SCORE, top: int | None = None) -> list[Segment]:

@@ -13,6 +13,7 @@ import numpy as np
 import config
 import metrics
 import predictions_json
+from evaluation import matching
 from planning.search import Score
 from training import tuning
 from training.run_data import RunData, load_data
@@ -71,4 +72,8 @@ def jackknifed(run_data: RunData, results: dict[str, list[dict]], level: int) ->
         scored = metrics.evaluate(annotated, kept, "training", taxonomy_level=level, ignore_unknown_labels=True)
         return scored.average_mAP
 
-    return Score(average_map(set()), tuple(average_map(group) for group in groups))
+    class_of = run_data.annotated.class_of(level)
+    truth = {name: [(class_of[s.label], s.start, s.end) for s in video.segments] for name, video in present.items()}
+    found = {name: [(one["label"], *one["segment"], one["score"]) for one in some] for name, some in results.items()}
+    shown_score = round(matching.operating_point(truth, found), 2)
+    return Score(average_map(set()), tuple(average_map(group) for group in groups), shown_score)

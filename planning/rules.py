@@ -202,13 +202,15 @@ def warnings(annotations: dict, features: dict | None) -> list[str]:
     return told
 
 
-def of_search(changes: dict[str, object], said: list[dict]) -> Choices:
+def of_search(changes: dict[str, object], said: list[dict], shown_score: float | None) -> Choices:
     """The switches that folds have changed, with what they gained."""
     choices = []
     for key, value in changes.items():
         best = next(record for record in said if record["taken"] and key in record["changes"])
         why = f"average mAP on folds {100 * best['gain']:+.1f} ± {100 * best['spread']:.1f}"
         choices.append(Choice(key, value, why, "folds"))
+    if shown_score is not None:
+        choices.append(Choice("predict.shown_score", shown_score, "where F1 is highest on folds", "folds"))
     return collected(choices)
 
 

@@ -39,10 +39,14 @@ MOST_TRIALS = 40
 
 @dataclass(frozen=True)
 class Score:
-    """What folds say of settings: the average mAP of all training videos, and without each of G groups of them [G]."""
+    """What folds say of settings: the average mAP of all training videos, and without each of G groups of them [G].
+
+    `shown_score`: from which score on to show segments so that F1 is highest.
+    """
 
     average_map: float
     left_out: tuple[float, ...]
+    shown_score: float = 0.0
 
 
 Evaluate = Callable[[Changes, float], Score]  # changes, share of the steps -> what the folds say
@@ -94,13 +98,13 @@ class Trials:
         """What the folds say; None where it was not tried and there is no time left."""
         known = [r for r in self.records if r["changes"] == json.loads(json.dumps(changes)) and r["share"] == share]
         if known:
-            return Score(known[0]["average_mAP"], tuple(known[0]["left_out"]))
+            return _recorded(known[0])
         if not self.left(share, until):
             return None
         started = time.monotonic()
         score = self._evaluate(changes, share)
         record: dict[str, Any] = {"changes": changes, "share": share, "average_mAP": round(score.average_map, 6),
-                  "left_out": [round(value, 6) for value in score.left_out],
+                  "left_out": [round(value, 6) for value in score.left_out], "shown_score": score.shown_score,
                   "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
         utils.append_jsonl(self._path, record)
         self.records.append(record)
@@ -109,7 +113,11 @@ class Trials:
                f"{max(self._seconds - self.spent, 0) / 60:.0f} minutes"  # fmt: skip
         utils.LOGGER.info("trial %d: average mAP %.1f with %s (best so far %.1f); %s left", len(self.records),
                           100 * score.average_map, said(changes), 100 * best, rest)  # fmt: skip
-        return Score(record["average_mAP"], tuple(record["left_out"]))
+        return _recorded(record)
+
+
+def _recorded(record: dict[str, Any]) -> Score:
+    return Score(record["average_mAP"], tuple(record["left_out"]), record["shown_score"])
 
 
 def said(changes: Changes) -> str:
@@ -131,15 +139,16 @@ class Compared:
         return self.gain > self.spread
 
 
-def search(trials: Trials, chosen: Changes) -> tuple[Changes, list[dict]]:
+def search(trials: Trials, chosen: Changes) -> tuple[Changes, list[dict], float | None]:
     """The changes to what recipe and rules have `chosen` that folds found better, and what they said of the last ones.
 
-    Of what is said: `changes`, `gain` and `spread` in average mAP, and whether it was `taken`.
+    Of what is said: `changes`, `gain` and `spread` in average mAP, and whether it was `taken`. At last the score from
+    which on segments are to be shown; None where there was no time.
     """
     field = [change for values in SWITCHES for change in values if any(chosen[key] != change[key] for key in change)]
     whole, base = trials.score({}, ALL), trials.score({}, FEW)
     if not whole or not base:
-        return {}, []
+        return {}, [], whole.shown_score if whole else None
     # few steps are a choice of their own
     steps = Compared({"train.max_steps": max(round(FEW * chosen["train.max_steps"]), 1)}, base, *gain(base, whole))
     compared = _compared(trials, field, FEW, base, CHEAP_PART)
@@ -159,7 +168,8 @@ def search(trials: Trials, chosen: Changes) -> tuple[Changes, list[dict]]:
         {"changes": one.changes, "gain": round(one.gain, 4), "spread": round(one.spread, 4), "taken": one in taken}
         for one in (steps, *compared)
     ]
-    return {key: value for one in taken for key, value in one.changes.items()}, said_of
+    shown = (best.score if best else base).shown_score
+    return {key: value for one in taken for key, value in one.changes.items()}, said_of, shown
 
 
 def _compared(trials: Trials, field: list[Changes], share: float, base: Score, until: float) -> list[Compared]:

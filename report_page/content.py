@@ -35,6 +35,7 @@ class PageContent:
     evaluation: dict | None  # of metrics.to_json
     errors: dict | None  # of errors.analyse
     training: list[dict] | None  # records of metrics.jsonl
-    # score from which segments are shown at first; None: where F1 is highest, without truth `decoding.SHOWN_SCORE`
+    # score from which segments are shown at first, the run's own; None, where nothing says it: where F1 is highest, and
+    # without truth `decoding.SHOWN_SCORE`
     threshold: float | None = None
     notes: tuple[str, ...] = ()  # what a reader must know of this page

@@ -28,7 +28,7 @@ class Folds:
         more = sum(
             self.gains.get(key.partition(".")[2], {}).get(json.dumps(value), 0) for key, value in changes.items()
         )
-        return Score(BASE.average_map + more, tuple(part + more for part in BASE.left_out))
+        return Score(BASE.average_map + more, tuple(part + more for part in BASE.left_out), 0.3)
 
 
 def trials(path, folds, most=100, about=None):
@@ -42,7 +42,7 @@ def test_the_spread_of_a_gain_is_that_of_the_jackknife():
 
 def test_all_switches_are_tried_cheaply_and_the_better_half_fully(tmp_path):
     folds = Folds(num_layers={"2": 0.02}, max_frames={"60": 0.01, "15": -0.01}, temporal_difference={'"signed"': 0.001})
-    taken, said = search.search(trials(tmp_path, folds), CHOSEN)
+    taken, said, _ = search.search(trials(tmp_path, folds), CHOSEN)
     cheap, full = ([changes for changes, share in folds.asked if share == rung] for rung in (search.FEW, search.ALL))
     others = sum(len(values) - 1 for values in search.SWITCHES)
     assert len(cheap) == 1 + others and cheap[0] == full[0] == "{}"
@@ -51,8 +51,9 @@ def test_all_switches_are_tried_cheaply_and_the_better_half_fully(tmp_path):
     assert taken == {**SIGNED, **LONG, **TWO_LAYERS}
     assert [record["taken"] for record in said] == [False, False, False, False, True]
     assert said[-1]["gain"] == pytest.approx(0.031)
-    why = rules.of_search(taken, said)
+    why = rules.of_search(taken, said, 0.4)
     assert why["model.num_layers"].reason == "average mAP on folds +3.1 ± 0.0" and why["model.num_layers"].value == 2
+    assert why["predict.shown_score"].value == 0.4
 
 
 class FewAreBetter(Folds):
@@ -66,7 +67,7 @@ class FewAreBetter(Folds):
 
 def test_few_steps_stay_where_more_gain_nothing(tmp_path):
     folds = FewAreBetter(num_layers={"2": 0.02})
-    taken, said = search.search(trials(tmp_path, folds), CHOSEN)
+    taken, said, _ = search.search(trials(tmp_path, folds), CHOSEN)
     assert taken == {"train.max_steps": 100, **TWO_LAYERS}
     assert [share for _, share in folds.asked].count(search.ALL) == 1
     assert [(record["changes"], record["gain"]) for record in said if record["taken"]] == [
@@ -80,16 +81,16 @@ def test_a_gain_within_its_spread_is_not_taken(tmp_path):
             score = super().__call__(changes, share)
             return Score(score.average_map, (0.2, 0.4, 0.31)) if changes else score
 
-    taken, said = search.search(trials(tmp_path, Noisy(num_layers={"2": 0.02})), CHOSEN)
+    taken, said, _ = search.search(trials(tmp_path, Noisy(num_layers={"2": 0.02})), CHOSEN)
     assert taken == {} and said[1]["spread"] > said[1]["gain"] == 0.02
 
 
 @pytest.mark.parametrize(("most", "asked"), [(1, [1.0]), (2, [1.0, 1 / 3]), (5, [1.0, 1 / 3, 1 / 3, 1.0])])
 def test_nothing_is_taken_that_was_not_compared_with_equal_steps(most, asked, tmp_path):
     folds = Folds(temporal_difference={'"absolute"': 0.02})
-    taken, _ = search.search(trials(tmp_path, folds, most=most), CHOSEN)
+    taken, _, shown_score = search.search(trials(tmp_path, folds, most=most), CHOSEN)
     assert [share for _, share in folds.asked] == asked
-    assert (taken == {}) == (most < 5)
+    assert (taken == {}) == (most < 5) and shown_score == (None if not most else 0.3)
 
 
 @pytest.mark.parametrize("stopped_after", [0, 1, 5, 8])

@@ -66,6 +66,13 @@ def test_the_threshold_is_where_f1_is_highest():
     assert matching.best_threshold(np.zeros(0), np.zeros(0, bool), 3) == pytest.approx(0.49)
 
 
+def test_the_operating_point_counts_all_videos_together():
+    truth = {"a": [("x", 0, 10)], "b": [("x", 0, 10), ("y", 20, 30)], "c": []}
+    predictions = {"a": [("x", 0, 9, 0.9)], "b": [("x", 0, 9, 0.8), ("x", 20, 30, 0.3)], "c": [("x", 0, 9, 0.4)]}
+    # from 0.41 to 0.80 two of two are right, of three
+    assert matching.operating_point(truth, predictions) == pytest.approx(0.60)
+
+
 def test_f1_of_nothing_at_all_is_one():
     assert matching.f1(0, 0, 0) == 1
     assert matching.f1(2, 3, 5) == pytest.approx(0.5)

@@ -9,6 +9,7 @@ from made_features import RATE, SETTINGS, load_data, made_settings, make_data_se
 import config
 import data
 import predictions_json
+import run_folder
 import trainer
 from features import records
 from training import tuning
@@ -102,6 +103,17 @@ def test_tuning_writes_settings_that_predict(folder, capsys, monkeypatch):
     assert 2 <= len(found["trials"]) <= 5 and found["groups"] == 6
     assert found["average_mAP"]["tuned"] >= found["average_mAP"]["before"] > 0.2
     assert f"{found['average_mAP']['tuned']:.4f}" in printed and "tuned.yml" in printed
+    # the run in this folder decodes as tuned from now on, unless a person asks for another way
+    trained = made_settings(folder)
+    (folder / "run/config.yml").write_text(trained.to_yaml())
+    assert 0 < run_folder.shown_score(folder / "run") == tuned.predict.shown_score != trained.predict.shown_score
+    for_testing = trained.predict.model_copy(update={"subset": "testing"})
+    own = run_folder.own_decoding(folder / "run", for_testing)
+    assert own == tuned.predict.model_copy(update={"subset": "testing"})
+    other = trained.predict.model_copy(update={"smoothing": 3.0})
+    assert run_folder.own_decoding(folder / "run", other) == other
+    (folder / "run/config.yml").write_text(made_settings(folder, "model.num_nodes=9").to_yaml())
+    assert run_folder.own_decoding(folder / "run", for_testing) == for_testing
     best = max(trial["average_mAP"] for trial in found["trials"])
     assert found["average_mAP"]["tuned"] >= best - tuning.SMALLEST_GAIN
 

@@ -22,7 +22,7 @@ import metrics
 import predictions_json
 import run_folder
 import utils
-from evaluation import segmentation
+from evaluation import matching, segmentation
 from features import preparation
 from features.records import feature_file, read_features, require_spec
 from training.run_data import RunData, class_weights, last_step, load_data, training_batches
@@ -176,6 +176,16 @@ class Search:
         )
         return scored.average_mAP
 
+    def shown_score(self, settings: config.PredictSettings) -> float:
+        """The score from which on segments of these settings are right often enough: where F1 is highest."""
+        results = predictions_json.predict(self._store, self._scores, self._model, settings)
+        class_of = self._annotated.class_of(self._level)
+        truth = {name: [(class_of[s.label], s.start, s.end) for s in video.segments]
+                 for name, video in self._annotated.videos.items()}  # fmt: skip
+        found = {name: [(one["label"], *one["segment"], one["score"]) for one in some]
+                 for name, some in results.items()}  # fmt: skip
+        return matching.operating_point(truth, found)
+
     def best(self, settings: config.PredictSettings) -> tuple[config.PredictSettings, float]:
         """Change one setting at a time for the better, twice over all; returns the settings and their average mAP."""
         score = self.average_map(settings)
@@ -228,6 +238,7 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
     search = Search(run_data, scores, settings.data.taxonomy_level)
     before = search.average_map(settings.predict)
     best, after = search.best(settings.predict)
+    best = best.model_copy(update={"shown_score": round(search.shown_score(best), 2)})
     tuned = settings.model_copy(update={"predict": best})
     folder = settings.paths.model_dir
     folder.mkdir(parents=True, exist_ok=True)
@@ -245,6 +256,6 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
         f"{time.monotonic() - started:.0f} s\n"
         f"training videos, out of fold: frame accuracy {accuracy:.4f}, average mAP {before:.4f} -> {after:.4f}\n"
         f"{yaml.safe_dump({'predict': changes}, sort_keys=False) if changes else 'nothing better was found'}"
-        f"-> {folder / 'tuned.yml'} (use it with -c), tuning.json"
+        f"-> {folder / 'tuned.yml'}, tuning.json; the run in this folder decodes so from now on"
     )
     return 0
