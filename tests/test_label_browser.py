@@ -8,20 +8,8 @@ import pytest
 from labelling_server import OLD, action, make_folder, process, served
 from made_videos import make_video
 from page_driving import until
-from test_report_browser import CHROMIUM, FLAGS
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no {CHROMIUM} (Debian: apt install chromium)")
-    with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
