@@ -12,7 +12,7 @@ from pathlib import Path
 
 import annotations
 import config
-from evaluation import calibration, comparison, errors, intervals, options, segmentation, terminal
+from evaluation import calibration, comparison, errors, intervals, model_card, options, segmentation, terminal
 from evaluation.predictions import UnknownLabelError, load_table
 from evaluation.protocols import PRESETS, RULES, THRESHOLDS, Protocol, parse_thresholds
 from evaluation.subset import Evaluation, evaluate, evaluate_detection, to_json
@@ -69,6 +69,8 @@ def run(settings: config.Config, arguments: argparse.Namespace) -> None:
         text = terminal.table(value, every_class)
     options.show(value, text, arguments)
     options.write(value, "metrics", settings.paths, subset, arguments)
+    if arguments.predictions is None and arguments.output is None and arguments.ground_truth is None:
+        model_card.write_card(settings.paths.model_dir)
 
 
 def main(argv: list[str] | None = None) -> int:
