@@ -21,7 +21,7 @@ import run_folder
 import utils
 import video_input
 from annotations import Annotations, Video
-from evaluation import errors, matching, predictions
+from evaluation import comparison, errors, matching, predictions
 from prediction.score_file import ScoreFile
 from report_page.content import MOST_WITH_PICTURES, PageContent, VideoView
 from report_page.rendering import write_page
@@ -30,11 +30,11 @@ from report_page.thumbnails import make_thumbnails
 MOST_NAMED = 12  # classes in the sentence on the model
 
 
-def load_content(paths: config.PathSettings, subset: str, level: int) -> PageContent:
+def load_content(paths: config.PathSettings, subset: str, level: int, other: Path | None = None) -> PageContent:
     """What the run in `paths.model_dir` gives to see of a subset, with the classes of taxonomy level `level`.
 
-    Predictions and annotations are needed; scores, training log and videos are shown where they are. Raises ValueError
-    with the file and what is wrong with it.
+    `other` is a second run to compare with: its folder, or its predictions. Predictions and annotations are needed;
+    scores, training log and videos are shown where they are. Raises ValueError with the file and what is wrong with it.
     """
     folder = paths.model_dir
     path = run_folder.predictions_file(folder, subset)
@@ -51,21 +51,29 @@ def load_content(paths: config.PathSettings, subset: str, level: int) -> PageCon
     notes = _notes(views, results, paths.videos_folder / subset)
     views, told = _with_scores(views, run_folder.scores_file(folder, subset), class_of)
     views, told_too = _with_pictures(views)
-    evaluation = error_kinds = None
+    evaluation = error_kinds = compared = None
     if labelled:
-        evaluation = metrics.with_intervals(
-            metrics.evaluate(annotated, results, subset, level, ignore_unknown_labels=True)
-        )
+        scored = metrics.evaluate(annotated, results, subset, level, ignore_unknown_labels=True)
+        evaluation = metrics.with_intervals(scored)
         error_kinds = errors.analyse(annotated, results, subset, level)
         if evaluation["ignored_predictions"]:
             ignored = f"{evaluation['ignored_predictions']:,} predictions of classes that this subset does not have"
             notes.append(f"{ignored} are left out of the figures.")
+    if other is not None:
+        if not labelled:
+            raise ValueError(f"{annotated.source}: subset {subset} has no annotated segments to compare two runs with")
+        path = run_folder.predictions_file(other, subset) if other.is_dir() else other
+        others = predictions.load_predictions(path)
+        views = [replace(view, others=_predictions(others.get(view.id, []), class_of)) for view in views]
+        again = metrics.evaluate(annotated, others, subset, level, ignore_unknown_labels=True)
+        compared = {**comparison.compare(scored, again), "names": [folder.name, path.parent.name]}
     return PageContent(
         title=f"{folder.name} · {subset}",
         model=_describe_model(folder, annotated),
         videos=tuple(views),
         evaluation=evaluation,
         errors=error_kinds,
+        comparison=compared,
         training=utils.read_jsonl(folder / run_folder.LOG) or None,
         threshold=run_folder.shown_score(folder),
         notes=(*notes, *told, *told_too),
@@ -80,17 +88,22 @@ def _video_files(folder: Path) -> dict[str, Path]:
 def _view(
     video: Video, results: list[dict], class_of: Mapping[str, str], files: dict[str, Path], labelled: bool
 ) -> VideoView:
-    detections = [(class_of.get(r["label"], r["label"]), *map(float, (*r["segment"], r["score"]))) for r in results]
     return VideoView(
         id=video.id,
         duration=video.duration,
         file=files.get(video.id),
         truth=tuple((class_of[s.label], s.start, s.end) for s in video.segments) if labelled else None,
-        predictions=tuple(detections[number] for number in matching.best_first([one[3] for one in detections])),
+        predictions=_predictions(results, class_of),
         times=None,
         curves=None,
         thumbnails=(),
     )
+
+
+def _predictions(results: list[dict], class_of: Mapping[str, str]) -> tuple[tuple[str, float, float, float], ...]:
+    """(class, start, end, score) of a video's predictions, best first."""
+    detections = [(class_of.get(r["label"], r["label"]), *map(float, (*r["segment"], r["score"]))) for r in results]
+    return tuple(detections[number] for number in matching.best_first([one[3] for one in detections]))
 
 
 def _notes(views: list[VideoView], results: dict[str, list[dict]], folder: Path) -> list[str]:
@@ -170,6 +183,7 @@ def _describe_model(folder: Path, annotated: Annotations) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = command_line.make_parser("Make one HTML page of a run: figures, charts, and each video with its segments.")
     parser.add_argument("--subset", choices=config.SUBSETS, help="the same as --set predict.subset=…")
+    parser.add_argument("--compare", type=Path, metavar="RUN", help="a second run's folder or predictions file")
     parser.add_argument("--output", type=Path, metavar="FILE", help="else report.html in paths.model_dir")
     arguments = parser.parse_args(argv)
     if arguments.subset:
@@ -177,7 +191,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def run() -> None:
         settings = command_line.from_arguments(arguments)
-        content = load_content(settings.paths, settings.predict.subset, settings.data.taxonomy_level)
+        content = load_content(settings.paths, settings.predict.subset, settings.data.taxonomy_level, arguments.compare)
         path = write_page(arguments.output or settings.paths.model_dir / run_folder.PAGE, content)
         for note in content.notes:
             print(note)

@@ -17,9 +17,9 @@ import numpy as np
 
 import command_line
 import utils
-from benchmarks import extraction, memory, precision, reading, sizes, training
+from benchmarks import evaluation, extraction, memory, precision, reading, sizes, training
 
-PARTS = ("extraction", "reading", "training", "precision", "memory", "sizes")
+PARTS = ("extraction", "reading", "training", "precision", "memory", "sizes", "evaluation")
 
 
 def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], output: Path | None) -> None:
@@ -44,6 +44,9 @@ def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], outp
             elif part == "sizes":
                 results[part] = sizes.run(folder, min(repeats, 3))
                 table = sizes.show(results[part])
+            elif part == "evaluation":
+                results[part] = evaluation.run(folder, repeats)
+                table = evaluation.show(results[part])
             else:
                 results[part] = memory.run(folder)
                 table = memory.show(results[part])

@@ -23,6 +23,7 @@ class VideoView:
     times: np.ndarray | None  # [P]
     curves: dict[str, np.ndarray] | None  # label -> [P] scores, 0 to 1
     thumbnails: tuple[tuple[float, str], ...]  # (time, data: URI)
+    others: tuple[tuple[str, float, float, float], ...] | None = None  # a second run's predictions, best first
 
 
 @dataclass(frozen=True)
@@ -38,4 +39,5 @@ class PageContent:
     # score from which segments are shown at first, the run's own; None, where nothing says it: where F1 is highest, and
     # without truth `decoding.SHOWN_SCORE`
     threshold: float | None = None
+    comparison: dict | None = None  # of comparison.compare, with `names` of the two runs
     notes: tuple[str, ...] = ()  # what a reader must know of this page

@@ -73,6 +73,11 @@ def page_data(content: PageContent, folder: Path) -> dict:
         threshold = matching.best_threshold(scores, right, total) if total else decoding.SHOWN_SCORE
     shown = scores >= threshold
     index = {label: number for number, label in enumerate(classes)}
+    videos = [_video(view, index, matches.get(view.id), folder) for view in content.videos]
+    if content.comparison:
+        for view, video in zip(content.videos, videos, strict=True):
+            found = matching.match_video(view.truth, view.others) if view.truth else None
+            video["others"] = _predictions(view.others or (), index, found)
     return {
         "classes": classes,
         "positives": [positives[label] for label in classes],
@@ -84,12 +89,14 @@ def page_data(content: PageContent, folder: Path) -> dict:
         "curves": _precision_recall(content, classes, scores, right, positives),
         "errors": content.errors,
         "training": content.training,
-        "videos": [_video(view, index, matches.get(view.id), folder) for view in content.videos],
+        "comparison": content.comparison,
+        "other_threshold": _other_threshold(videos, positives.total()) if content.comparison else None,
+        "videos": videos,
     }
 
 
 def _labels(view: VideoView) -> set[str]:
-    named = {action[0] for action in view.truth or ()} | {action[0] for action in view.predictions}
+    named = {action[0] for some in (view.truth, view.predictions, view.others) for action in some or ()}
     return named | set(view.curves or ())
 
 
@@ -127,18 +134,13 @@ def _precision_recall(
 
 
 def _video(view: VideoView, index: dict[str, int], matches: matching.Matches | None, folder: Path) -> dict:
-    nothing = [-1] * len(view.predictions)
-    own, any_class = (matches.own.tolist(), matches.any.tolist()) if matches else (nothing, nothing)
     return {
         "id": view.id,
         "duration": round(view.duration, 3),
         "file": link(view.file, folder) if view.file else None,
         "name": os.fsencode(view.file.name).decode(errors="replace") if view.file else None,
         "truth": None if view.truth is None else [[index[t[0]], *_seconds(t[1:])] for t in view.truth],
-        "predictions": [
-            [index[p[0]], *_seconds(p[1:3]), round(p[3], 4), own[n], any_class[n]]
-            for n, p in enumerate(view.predictions)
-        ],
+        "predictions": _predictions(view.predictions, index, matches),
         "times": None if view.times is None else np.round(view.times, 2).tolist(),
         # hundredths are finer than the curve's pixels, and short
         "curves": [
@@ -147,6 +149,20 @@ def _video(view: VideoView, index: dict[str, int], matches: matching.Matches | N
         ],
         "thumbnails": view.thumbnails,
     }
+
+
+def _predictions(found: Sequence[tuple], index: dict[str, int], matches: matching.Matches | None) -> list[list]:
+    """[label, start, end, score, own, any] of each prediction, as page.js reads them."""
+    nothing = [-1] * len(found)
+    own, any_class = (matches.own.tolist(), matches.any.tolist()) if matches else (nothing, nothing)
+    return [[index[p[0]], *_seconds(p[1:3]), round(p[3], 4), own[n], any_class[n]] for n, p in enumerate(found)]
+
+
+def _other_threshold(videos: Sequence[dict], positives: int) -> float:
+    """The score from which the second run's segments are shown: where its F1 is highest."""
+    found = [prediction for video in videos for prediction in video["others"]]
+    scores, right = np.array([p[3] for p in found]), np.array([p[4] >= 0 for p in found], bool)
+    return matching.best_threshold(scores, right, positives) if positives else decoding.SHOWN_SCORE
 
 
 def _seconds(values: Sequence[float]) -> list[float]:

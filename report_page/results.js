@@ -91,6 +91,7 @@ function overview(seconds) {
 function buildCharts() {
   const place = find("charts");
   const cards = [];
+  if (DATA.comparison) cards.push(twoRuns());
   if (DATA.evaluation) cards.push(mapByTiou(), apByClass());
   if (DATA.annotated) cards.push(precisionRecall(), confusion());
   if (DATA.evaluation?.reliability) cards.push(reliability());
@@ -98,6 +99,29 @@ function buildCharts() {
   if (DATA.training) cards.push(...training());
   if (cards.length) place.append(html("h2", {}, "Results"), html("div", { class: "grid" }, cards));
   else place.remove();
+}
+
+// the figures of two runs side by side, and what their difference could be with other videos
+function twoRuns() {
+  const { average_mAP: average, mAP, AP, names, videos, better } = DATA.comparison;
+  const signed = (share) => `${share < 0 ? "−" : "+"}${Math.abs(100 * share).toFixed(1)}`;
+  const pairs = [["average mAP", average], ...Object.entries(mAP).filter(([tiou]) => tiou === "0.50" || tiou === "0.75")
+    .map(([tiou, pair]) => [`mAP at tIoU ${tiou}`, pair])];
+  const classes = Object.entries(AP).sort((one, other) => other[1].difference - one[1].difference);
+  const cells = [...pairs, ...classes].map(([, { one, other, difference, interval }]) => {
+    const sure = interval && (interval[0] > 0 || interval[1] < 0);
+    const share = sure ? Math.min(1, 2 * Math.abs(difference)) + 0.15 : 0;
+    const ends = interval ? `${signed(interval[0])} to ${signed(interval[1])}` : "one video";
+    return [{ text: (100 * one).toFixed(1), share: 0 }, { text: (100 * other).toFixed(1), share: 0 },
+      { text: signed(difference), share, wrong: difference < 0 }, { text: ends, share: 0 }];
+  });
+  const rows = [...pairs, ...classes].map(([name]) => html("span", { title: name }, name));
+  const gained = Object.values(videos).filter(({ one, other }) => other > one).length;
+  const lost = Object.values(videos).filter(({ one, other }) => other < one).length;
+  const chance = better === undefined ? "" : ` ${names[1]} is ahead in ${Math.round(100 * better)} % of the draws.`;
+  const said = `${plural(gained, "video")} got better with ${names[1]}, ${lost} worse.${chance} Tinted: beyond the `
+    + "chance of which videos were taken.";
+  return card("Two runs", said, shareTable("percent", [names[0], names[1], "difference", "interval"], rows, cells));
 }
 
 function mapByTiou() {

@@ -182,7 +182,10 @@ class Opened {
       parts.push(html("div", { class: "strip" }, this.video.thumbnails.map(picture)));
     }
     if (this.video.truth) parts.push(lane("annotated", this.video.truth.filter(shownTruth), place));
-    parts.push(lane("predicted", found, place), this.scores(), this.curves());
+    const [here, there] = DATA.comparison?.names || [];
+    parts.push(lane(here ? `predicted by ${here}` : "predicted", found, place, "predicted"));
+    if (there) parts.push(lane(`predicted by ${there}`, this.others(), place, "predicted"));
+    parts.push(this.scores(), this.curves());
     this.lanes.replaceChildren(...parts.filter((part) => part !== null));
     this.actions.replaceChildren(...all.map((segment) => html("li", {}, this.entry(segment, lost.has(segment)))));
     if (!all.length) this.actions.append(html("li", { class: "none" }, "No action at this score."));
@@ -243,6 +246,12 @@ class Opened {
     return html("div", { class: "axis" }, ticks);
   }
 
+  // what the second run found, from the score on that is best for it
+  others() {
+    const scored = (segment) => segment[3] >= DATA.other_threshold;
+    return this.video.others.filter((segment) => scored(segment) && (chosen.label < 0 || segment[0] === chosen.label));
+  }
+
   // the score of each predicted segment, which decides whether it is shown: what lies above the line is
   scores() {
     const all = this.video.predictions.filter(([label]) => chosen.label < 0 || label === chosen.label);
@@ -298,7 +307,7 @@ class Opened {
 }
 
 // segments that overlap stand in rows of their own, the best on top
-function lane(name, segments, place) {
+function lane(name, segments, place, kind = name) {
   const rows = [];
   const elements = segments.map((segment) => {
     let row = rows.findIndex((taken) => taken.every((other) => segment[2] <= other[1] || other[2] <= segment[1]));
@@ -310,5 +319,5 @@ function lane(name, segments, place) {
   });
   const holder = html("div", { class: "lane" }, elements);
   holder.style.setProperty("--rows", Math.max(1, rows.length));
-  return html("div", { class: `band ${name}` }, html("h4", {}, name), holder);
+  return html("div", { class: `band ${kind}` }, html("h4", {}, name), holder);
 }

@@ -146,3 +146,26 @@ def test_missing_predictions_and_videos_are_told(run, capsys):
     (run / "annotations.json").write_text(text)
     assert report.main(arguments_of(run, "testing")) == 2
     assert "annotations.json: holds no testing video" in capsys.readouterr().err
+
+
+def test_a_second_run_stands_beside_the_first(run, capsys):
+    other = run / "other"
+    other.mkdir()
+    found = [{"label": "jump", "score": 0.9, "segment": [0.0, 2.0]}, {"label": "sit", "score": 0.1, "segment": [0, 1]}]
+    (other / "predictions_validation.json").write_text(json.dumps({"results": {"v2": found}}))
+    for given in (other, other / "predictions_validation.json"):
+        assert report.main([*arguments_of(run), "--compare", str(given)]) == 0
+        data = data_of((run / "run/report.html").read_text())
+        assert data["comparison"]["names"] == ["run", "other"]
+        pair = data["comparison"]["AP"]["jump"]
+        assert (pair["one"], pair["other"]) == (pytest.approx(data["evaluation"]["AP"]["jump"]), 0.5)
+        first, second = data["videos"]
+        jump, sit = data["classes"].index("jump"), data["classes"].index("sit")
+        assert first["others"] == []
+        assert second["others"] == [[jump, 0.0, 2.0, 0.9, 0, 0], [sit, 0.0, 1.0, 0.1, -1, -1]]
+        assert 0.1 < data["other_threshold"] <= 0.9
+    assert report.main([*arguments_of(run, "testing"), "--compare", str(other)]) == 2
+    assert "no annotated segments to compare two runs with" in capsys.readouterr().err
+    assert report.main(arguments_of(run)) == 0
+    data = data_of((run / "run/report.html").read_text())
+    assert data["comparison"] is None and "others" not in data["videos"][0]
