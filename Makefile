@@ -17,8 +17,11 @@ MINUTES ?= 20
 TEST := $(RUN) -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder
 STAGE = $(if $(CONFIG),-c $(CONFIG))
 
+##@ to begin
+
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s%s\n", $$1, $$2}' \
+		$(firstword $(MAKEFILE_LIST))
 
 setup: $(READY)  ## a virtual environment in .venv with the locked requirements
 
@@ -40,8 +43,12 @@ demo: setup  ## every stage on the embedded sample set -> runs/demo
 	@echo "open: runs/demo/report.html"
 	@echo "next: $(RUN) localize.py data/sample/videos/testing/sample_testing_00.mp4"
 
+##@ with videos of one's own
+
 learn: setup  ## DATA=FOLDER of videos and a table -> settings, features, a trained run, a page; ALL=1: a model of all videos at last
 	$(RUN) plan.py $(DATA) --learn --minutes $(MINUTES) $(if $(ALL),--all)
+
+##@ one stage at a time, with CONFIG=FILE
 
 download: setup  ## annotations -> videos; CONFIG=FILE gives settings that differ from config.yml, here and below
 	$(RUN) download_video_script.py $(STAGE) training validation
@@ -60,6 +67,8 @@ evaluate: setup  ## segments + annotations -> mAP of the classes that SUBSET has
 
 report: setup  ## run + videos -> a page
 	$(RUN) report.py $(STAGE) --subset $(SUBSET)
+
+##@ to change the code
 
 test: setup  ## the tests, in minutes
 	$(TEST) -m "not slow"
@@ -97,6 +106,8 @@ lock: setup  ## requirements.lock anew
 	$(VENV)/bin/pip install --quiet uv
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		requirements-dev.txt -o requirements.lock
+
+##@ to tidy up
 
 clean:  ## delete the sample set and the demo's run
 	rm -rf data/sample runs/demo

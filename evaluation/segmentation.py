@@ -20,7 +20,7 @@ import config
 import run_folder
 import segments
 from annotations import Annotations, Video
-from evaluation import matching, options, predictions
+from evaluation import frame_precision, matching, options, predictions
 from prediction.score_file import ScoreFile
 
 OVERLAPS = (0.1, 0.25, 0.5)
@@ -233,17 +233,23 @@ def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     if scores.is_file() and not wants_segments:
         source, how = scores, "the most likely class of each sampled frame"
         found = frames_of_scores(videos, scores, classes)
+        likely = frame_precision.scores_of_file(videos, scores, classes.index, len(classes.names))
     else:
         source = options.predictions_file(settings.paths, settings.predict.subset, arguments)
         rate = RATE if arguments.rate is None else arguments.rate
         how = f"the best scored segment at {rate:g} frames a second"
         results = predictions.load_predictions(source)
         found = frames_of_predictions(videos, results, classes, rate, arguments.min_score or 0.0)
+        likely = frame_precision.scores_of_predictions(videos, results, classes.index, len(classes.names), rate)
     scored = evaluate_videos(videos, found, classes, arguments.background)
     counts = {"annotated": len(videos), "predicted": len(found), "missing": len(videos) - len(found)}
-    value = {"subset": subset, "source": how} | to_json(scored) | {"videos": counts}
+    AP = frame_precision.frame_average_precision(videos, likely, classes.index, len(classes.names))
+    known = {name: float(share) for name, share in zip(classes.names, AP, strict=True) if share == share}
+    precision = {"frame_mAP": float(np.mean(list(known.values()))), "frame_AP": known}
+    value = {"subset": subset, "source": how} | to_json(scored) | precision | {"videos": counts}
     head = f"{subset}: {len(videos):,} videos annotated, {len(found):,} predicted; values in percent"
-    options.show(value, f"{head}\n{how}, of {source}\n\n{table(scored)}", arguments)
+    last = f"frame mAP {100 * precision['frame_mAP']:.2f}, several classes at once"
+    options.show(value, f"{head}\n{how}, of {source}\n\n{table(scored)}\n\n{last}", arguments)
     options.write(value, "segmentation", settings.paths, settings.predict.subset, arguments)
 
 

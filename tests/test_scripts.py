@@ -1,5 +1,6 @@
 """Every script explains itself without TensorFlow, and nothing runs at import."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,11 @@ def test_a_wrong_setting_is_one_line_and_status_2(script):
 def test_the_version_is_that_of_the_citation_and_of_the_changes():
     assert f"\nversion: {command_line.VERSION}\n" in (ROOT / "CITATION.cff").read_text()
     assert f"\n## {command_line.VERSION} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_make_help_tells_each_word_under_a_purpose():
+    printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    words = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    groups = [group.splitlines() for group in printed.strip().split("\n\n")]
+    assert len(groups) >= 4 and not any(group[0].startswith(" ") for group in groups)
+    assert {line.split()[0] for group in groups for line in group[1:]} == words
