@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,13 @@ import numpy as np
 from benchmarks.tables import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
+# by way of a small process: the peak of a new one counts from that of the process that starts it
+ALONE = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
 VIDEOS, PREDICTIONS, CLASSES = 20_000, 50, 200  # predictions a video
 
 
@@ -64,13 +70,11 @@ def make_files(folder: Path, videos: int) -> tuple[Path, Path]:
 
 
 def _measure(arguments: list[str]) -> tuple[float, float]:
-    """(processor seconds, peak MB) of one command. Raises ChildProcessError where it fails."""
-    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise ChildProcessError(f"{' '.join(arguments)} ended with {process.returncode}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3
+    """(processor seconds, peak MB) of one command. Raises CalledProcessError where it fails."""
+    command = [sys.executable, "-c", ALONE, sys.executable, *arguments]
+    printed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    seconds, kilobytes = map(float, printed.split())
+    return seconds, kilobytes / 1e3
 
 
 def _time(work: Callable[[], object]) -> float:
