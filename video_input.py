@@ -31,8 +31,11 @@ VIDEO_SUFFIXES = (
 # up, sound may outlast the picture, and an encoder may drop the last frames
 CUT_SECONDS = 0.5
 CUT_SHARE = 0.02
-# containers that declare one length for all that is in them, as the length of the picture
-ONE_LENGTH = ("asf",)
+# containers whose length FFmpeg estimates from the times of their last packets
+ESTIMATED = ("mpeg", "mpegts")
+# µs before the end, from which the last frame is looked for: in the order of decoding it may come before others
+LAST = 3_000_000
+ROUNDING = Fraction(1, 1000)  # seconds
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,16 @@ def read_header(path: Path) -> VideoHeader:
     """
     with open_video(path) as video:
         header = _header(video)
-        if _own_length(video) is None and len(video.container.streams) > 1:
-            near_the_end = (video.container.start_time or 0) + (video.container.duration or 0)
-            # without an index, a file is read to its end for this, or from its beginning
-            end = _last_end(video, [video.stream], near_the_end) or _last_end(video, [video.stream], 0)
-            return replace(header, duration=end or header.duration)
-        return header
+        alone = len(video.container.streams) == 1
+        if video.container.format.name not in ESTIMATED and (alone or _own_length(video) is not None):
+            return header
+        # without an index, a file is read to its end for this
+        last = max((video.container.duration or 0) - LAST, 0) + (video.container.start_time or 0)
+        end = _last_end(video, [video.stream], last)
+    if not end:  # the picture may end long before
+        with open_video(path) as video:
+            end = _last_end(video, [video.stream])
+    return replace(header, duration=end or header.duration)
 
 
 def _header(video: OpenVideo) -> VideoHeader:
@@ -81,25 +88,36 @@ def _header(video: OpenVideo) -> VideoHeader:
     if own is not None:
         declared = (video.stream.start_time or 0) * video.stream.time_base - begin + own
     else:  # Matroska counts from 0 even where all of it starts later
-        declared = Fraction(video.container.duration or 0, 1_000_000) - max(begin, 0)
+        declared = _whole_length(video) - max(begin, 0)
     return VideoHeader(video.fps, float(declared), video.stream.width, video.stream.height)
+
+
+def _whole_length(video: OpenVideo) -> Fraction:
+    return Fraction(video.container.duration or 0, 1_000_000)
 
 
 def _own_length(video: OpenVideo) -> Fraction | None:
     """Seconds that the picture lasts, where the container says it apart from the sound."""
-    if not video.stream.duration or video.container.format.name in ONE_LENGTH:
+    stream = video.stream
+    if not stream.duration:
         return None
-    return video.stream.duration * video.stream.time_base
+    length = stream.duration * stream.time_base
+    if video.container.format.name.startswith("mov"):  # which lists the frames of each stream
+        return length
+    end = (stream.start_time or 0) * stream.time_base - (video.begin or 0) + length
+    # FFmpeg gives a stream that says nothing the length of the whole
+    return None if abs(end - _whole_length(video)) < ROUNDING else length
 
 
-def _last_end(video: OpenVideo, streams: Iterable[Stream], begin: int) -> float:
+def _last_end(video: OpenVideo, streams: Iterable[Stream], begin: int | None = None) -> float:
     """Seconds on the file's clock, where the last packet of `streams` ends; 0 for none from `begin` (µs) on."""
     import av
 
     end = 0.0
     # a damaged file ends where it cannot be read on
     with contextlib.suppress(av.FFmpegError):
-        video.container.seek(begin)
+        if begin is not None:
+            video.container.seek(begin)
         for packet in video.container.demux(*streams):
             end = max(end, packet_end(video, packet))
     return end
@@ -178,4 +196,4 @@ class SampledVideo:
             return False
         with open_video(self.path) as video:
             others = [stream for stream in video.container.streams if stream.index != video.stream.index]
-            return bool(others) and _last_end(video, others, 0) >= seconds
+            return bool(others) and _last_end(video, others) >= seconds

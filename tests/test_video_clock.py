@@ -92,6 +92,26 @@ def test_recordings_put_together_go_on(tmp_path, name, codec):
     assert video.duration == pytest.approx(4.0)
 
 
+def test_a_recording_whose_clock_is_ahead_goes_on(tmp_path):
+    one, other = (make_media(tmp_path / f"{begin}.ts", begin=begin) for begin in (0.0, 400.0))
+    (tmp_path / "x.ts").write_bytes(one.read_bytes() + other.read_bytes())
+    _, times, video = watch(tmp_path / "x.ts")
+    np.testing.assert_allclose(times, np.arange(100) / 25, atol=1e-5)
+    assert video.duration == pytest.approx(4.0)
+
+
+def test_a_picture_damaged_under_whole_sound_is_told(tmp_path):
+    path = make_media(tmp_path / "a.mp4", frames=100, sound=("aac", 4.0))
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    for place, size in places[50:]:
+        content[place : place + size] = bytes(size)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="a.mp4: cut: the picture ends after"):
+        watch(path)
+
+
 def cover_only(path, codec):
     with av.open(str(path), "w") as output:
         track = output.add_stream(codec, rate=44100, layout="mono")

@@ -12,7 +12,7 @@ import report
 from download import attempt
 from localization import inputs
 from video_input import SampledVideo, read_header
-from video_reading.door import open_video
+from video_reading.door import open_stream, open_video
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +105,8 @@ def test_a_name_that_is_not_utf8_opens(tmp_path, clip):
     path.write_bytes(b"x")
     with pytest.raises(ValueError, match="not a readable video"):
         read_header(path)
+
+
+def test_no_stream_is_a_file(clip):
+    with pytest.raises(ValueError, match="stream file:.*: cannot be opened"):
+        open_stream(f"file://{clip}", 1.0)
