@@ -30,10 +30,19 @@ class _StandardError(logging.StreamHandler):
         pass
 
 
+class _Printable(logging.Formatter):
+    """A record is one line that a terminal shows and does not obey: names and reasons in it come from strangers."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return utils.printable(super().formatMessage(record))
+
+
 def set_up_logging(level: str) -> None:
     """Log `level` and above to the standard error, and keep TensorFlow's start-up messages out of it."""
     number = getattr(logging, level.upper())
-    logging.basicConfig(format="%(levelname)s %(message)s", handlers=[_StandardError()], force=True)
+    handler = _StandardError()
+    handler.setFormatter(_Printable("%(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], force=True)
     logging.getLogger().setLevel(logging.WARNING)
     utils.LOGGER.setLevel(number)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if number <= logging.DEBUG else "3")

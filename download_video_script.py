@@ -19,7 +19,7 @@ from download import selection, summary
 from download.attempt import Task
 from download.crew import Crew, Pace
 from download.failures import BY_HAND
-from download.fetch import Fetcher, FetchOptions, check_backend
+from download.fetch import FetcherApart, FetchOptions, check_backend
 from download.manifest import Manifest, locked
 from download.meter import Meter
 from download.selection import Wanted, address_of, choose, read_ids
@@ -109,7 +109,7 @@ def _download(
         rate_limit=None if settings.rate_limit_mb is None else settings.rate_limit_mb * 1e6 / workers,
         cookies_file=None if cookies is None else paths.data_dir / cookies.expanduser(),
     )
-    fetchers = [Fetcher(options, root / _PARTIAL / f"worker-{number}", meter.add) for number in range(workers)]
+    fetchers = [FetcherApart(options, root / _PARTIAL / f"worker-{number}", meter.add) for number in range(workers)]
     try:
         with Display(len(tasks), meter) as display:
             Crew(root, _pace(settings, expect_gone), manifest, meter, display).work(tasks, fetchers)

@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
         content = load_content(settings.paths, settings.predict.subset, settings.data.taxonomy_level, arguments.compare)
         path = write_page(arguments.output or settings.paths.model_dir / run_folder.PAGE, content)
         for note in content.notes:
-            print(note)
+            print(utils.one_line(note))
         print(f"{len(content.videos)} videos, {path.stat().st_size / 1e6:.1f} MB -> {path}")
 
     return command_line.run_script(run, arguments.verbosity)

@@ -190,10 +190,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def require_file(path: Path, what: str) -> Path:
-    """Return `path` unless something else than a file is there; a pipe or device could be read without end.
-
-    Raises ValueError that says which kind of file was expected.
-    """
+    """Return `path` unless something else than a file is there (ValueError): a pipe or device could have no end."""
     path = Path(path)
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: expected {what}, received a {'folder' if path.is_dir() else 'pipe or device'}")
@@ -325,7 +322,11 @@ def start_tensorflow() -> None:
 
 def one_line(message: object) -> str:
     """A message as one printable line: what strangers wrote into files may hold line breaks and a terminal's codes."""
-    text = " ".join(str(message).split())
+    return printable(" ".join(str(message).split()))
+
+
+def printable(text: str) -> str:
+    """Text in which what a terminal obeys, or what turns the direction of writing, is written out, as `\\x1b`."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from annotations import Video
 from download.failures import Failure, classify
-from download.fetch import Fetcher
+from download.fetch import Fetcher, FetcherApart
 from download.meter import Interrupted
 from utils import LOGGER
 from video_reading.clock import Clock, packet_end
@@ -41,7 +41,7 @@ class Outcome:
     seconds: float = 0.0  # spent
 
 
-def attempt(task: Task, fetcher: Fetcher, folder: Path, tolerance: tuple[float, float]) -> Outcome:
+def attempt(task: Task, fetcher: Fetcher | FetcherApart, folder: Path, tolerance: tuple[float, float]) -> Outcome:
     """Try to have `<folder>/<subset>/<id>.<suffix>`; every failure of the video's is in the outcome.
 
     A file under that name is whole: it is fetched elsewhere on the same disk, read to its end, compared with the

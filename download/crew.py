@@ -21,7 +21,7 @@ from pathlib import Path
 
 from download.attempt import Outcome, Task, attempt
 from download.failures import BLOCKS, FINAL, advice
-from download.fetch import Fetcher
+from download.fetch import FetcherApart
 from download.manifest import HAVE, Manifest
 from download.meter import Meter
 from download.terminal import Display
@@ -67,7 +67,7 @@ class Crew:
         self._tries: Counter[str] = Counter()
         self._streak = ("", 0)  # what goes wrong with one video after the other, and with how many
 
-    def work(self, tasks: list[Task], fetchers: list[Fetcher]) -> None:
+    def work(self, tasks: list[Task], fetchers: list[FetcherApart]) -> None:
         """Try every task until it is settled, its back-off outlasts the patience, or the meter has stopped the run."""
         for task in tasks:
             past = self._manifest.of(task.video.id)
@@ -94,7 +94,7 @@ class Crew:
     def _retry(self, task: Task, due: float) -> None:
         heapq.heappush(self._again, (due, next(self._order), task))
 
-    def _worker(self, fetcher: Fetcher) -> None:
+    def _worker(self, fetcher: FetcherApart) -> None:
         while (task := self._handed.get()) is not None:
             try:
                 self._results.put(attempt(task, fetcher, self._folder, self._pace.tolerance))

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from utils import one_line
+
 REASONS = (
     "private", "removed", "copyright", "geo_blocked", "sign_in", "bot_check", "http_403", "http_404", "http_410",
     "http_429", "http_5xx", "no_format", "network", "too_short", "too_long", "not_a_video", "bad_file", "other",
@@ -56,6 +58,14 @@ class Failure:
     retry_after: float = 0.0  # seconds that the server asked to wait
 
 
+class Failed(Exception):
+    """A download that failed, and is told apart already."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 def classify(error: BaseException) -> Failure:
     """Tell why a download failed.
 
@@ -67,6 +77,10 @@ def classify(error: BaseException) -> Failure:
     text = " ".join(str(link) for link in chain).lower()
     said = next((reason for reason, pattern in _MESSAGES if re.search(pattern, text)), None)
     status, headers = _http_status(chain, text)
+    if isinstance(error, Failed):
+        return error.failure
+    if "MemoryError" in names:
+        return Failure("not_a_video", "the server sends more than the memory of a download holds")
     if "GeoRestrictedError" in names:
         reason = "geo_blocked"
     elif status is not None and said in (None, "not_a_video", "removed"):
@@ -157,4 +171,4 @@ def _one_line(text: str) -> str:
     text = re.sub(r"^\[[^\]]+\]\s*(\S+: )?", "", text)
     text = re.split(r"\(caused by|; please report|\. Use --cookies|; use --", text, maxsplit=1)[0]
     text = re.sub(r"HTTPS?Connection(Pool)?\([^)]*\): ", "", text)
-    return " ".join(text.split())[:240].rstrip(" .;")
+    return one_line(text)[:240].rstrip(" .;")

@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sysconfig
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -20,15 +19,14 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
 
+import command_line
+from download.apart import MEMORY, Apart, Say
+from download.failures import Failed, Failure, classify
 from utils import LOGGER, require_file
 
 INSTALL = "pip install --upgrade -r requirements-download.txt"
 _OLD_DAYS = 90  # YouTube changes often enough that an older yt-dlp should be suspected first
 _DENO_AT_LEAST = (2, 3)
-
-
-class Stalled(TimeoutError):
-    """A video took longer than it may."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,6 @@ class Fetcher:
         self._folder = folder
         self._on_bytes = on_bytes
         self._seen = 0
-        self._deadline = 0.0
         cookies = _read_cookies(options.cookies_file)
         module = _import(options.backend)
         try:
@@ -172,8 +169,6 @@ class Fetcher:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         self._seen = 0
-        self._deadline = time.monotonic() + self._options.longest
-        self._on_bytes(0)
         self._session.extract_info(address, download=True)
         files = [path for path in self._folder.iterdir() if path.suffix not in (".part", ".ytdl")]
         if len(files) != 1:
@@ -184,12 +179,51 @@ class Fetcher:
         arrived = state.get("downloaded_bytes") or 0
         new, self._seen = max(0, arrived - self._seen), arrived
         self._on_bytes(new)
-        if time.monotonic() > self._deadline and state.get("status") == "downloading":
-            raise Stalled(f"timed out after {self._options.longest:.0f} s (download.video_timeout_seconds)")
 
     def close(self) -> None:
+        """End the session."""
         if hasattr(self._session, "close"):  # youtube-dl has none
             self._session.close()
+
+
+class FetcherApart:
+    """A `Fetcher` in a process of its own: the whole of a video's attempt has an end, and a limit of memory."""
+
+    def __init__(
+        self, options: FetchOptions, folder: Path, on_bytes: Callable[[int], None], memory: int = MEMORY
+    ) -> None:
+        Fetcher(options, folder, on_bytes).close()  # what is wrong with the options is said here
+        self._options, self._on_bytes = options, on_bytes
+        self._process = Apart(_make_fetcher, options, folder, LOGGER.isEnabledFor(logging.DEBUG), memory=memory)
+
+    def fetch(self, address: str) -> Path:
+        """See `Fetcher.fetch`. Raises meter.Interrupted, failures.Failed, or OSError when the attempt was ended."""
+        try:
+            found = self._process.ask(address, self._options.longest, lambda count: self._on_bytes(count or 0))
+        except TimeoutError as error:
+            raise TimeoutError(f"{error} (download.video_timeout_seconds)") from None
+        if isinstance(found, Failure):
+            raise Failed(found)
+        return Path(found)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.end()
+
+
+def _make_fetcher(say: Say, options: FetchOptions, folder: Path, debug: bool) -> Callable[[str], str | Failure]:
+    if debug:
+        command_line.set_up_logging("debug")
+    fetcher = Fetcher(options, folder, say)
+
+    def fetch(address: str) -> str | Failure:
+        try:
+            return str(fetcher.fetch(address))
+        except Exception as error:  # a bug in one of 1,800 extractors is that video's failure
+            LOGGER.debug("%s", address, exc_info=True)
+            return classify(error)
+
+    return fetch
 
 
 def _read_cookies(path: Path | None) -> str | None:
@@ -197,5 +231,5 @@ def _read_cookies(path: Path | None) -> str | None:
         return None
     try:
         return require_file(path, "a text file of cookies").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"download.cookies_file: {path}: cannot be read: {error}") from None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import http.client
 import re
-import urllib.request
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from urllib.parse import quote, urldefrag, urlsplit
 
 import annotations
 from annotations import Annotations, Video
+from download.plain_file import fetch_file
 from utils import LOGGER, atomic_path, require_file
 
 BY_HAND = "http://activity-net.org/download.html"
@@ -86,7 +85,7 @@ def read_ids(path: Path) -> tuple[str, ...]:
     """The ids of a text file: one a line, with empty lines and lines that begin with # passed over."""
     try:
         lines = require_file(path, "a text file of ids").read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"--ids {path}: cannot be read: {error}") from None
     ids = tuple(dict.fromkeys(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")))
     if not ids:
@@ -139,17 +138,8 @@ def get(path: Path, address: str | None) -> Annotations:
     LOGGER.info("%s is missing: downloading it from %s", path, address)
     try:
         with atomic_path(path) as temporary:
-            temporary.write_bytes(_read(address))
+            fetch_file(address, temporary, _MOST_BYTES, False, lambda count, expected: None)
             loaded = annotations.load(temporary)
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: no such file, and {address} gave no annotations ({error}); {remedy}") from None
     return dataclasses.replace(loaded, source=path)
-
-
-def _read(address: str) -> bytes:
-    with urllib.request.urlopen(address, timeout=60) as response:  # noqa: S310 (checked to be http or https)
-        require_web_address(response.geturl())
-        body = response.read(_MOST_BYTES + 1)
-    if len(body) > _MOST_BYTES:
-        raise ValueError(f"more than {_MOST_BYTES / 1e6:.0f} MB")
-    return body

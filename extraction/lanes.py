@@ -22,6 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 import config
+import utils
 from extraction.collector import Collector, Embed, End, Frame, Writer, decode
 from features.records import FeatureWriter
 
@@ -51,7 +52,7 @@ class Outcome:
         """Count a video that is through; `failure` says why it gave nothing, or is empty."""
         if failure:
             self.failures.append(failure)
-            progress.write(f"failed: {failure}")
+            progress.write(f"failed: {utils.one_line(failure)}")
         else:
             self.written += 1
         progress.update()

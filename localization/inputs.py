@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
+import math
 import re
-import urllib.request
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from tqdm import tqdm
 
 import utils
+from download.plain_file import fetch_file
 from video_input import VIDEO_SUFFIXES, find_videos, read_header
 
-STALL_SECONDS = 30  # without a byte, after which a connection counts as broken
-CHUNK = 1 << 18  # bytes
 # an id becomes a file name, with a suffix and the letters of a temporary name: 255 bytes are the limit
 ID_BYTES = 120
 JOINED = "segments"  # the name of the table of all videos, which no id may take
@@ -92,30 +91,18 @@ def download(address: str, folder: Path) -> Path:
         utils.LOGGER.info("%s: downloaded before, to %s", address, path)
         return path
     try:
-        _fetch(address, path)
-    except (OSError, http.client.HTTPException) as error:
-        raise ValueError(f"{address}: cannot be downloaded: {getattr(error, 'reason', None) or error}") from None
+        with (
+            utils.atomic_path(path) as temporary,
+            tqdm(desc=path.name, unit="B", unit_scale=True, disable=None, leave=False) as progress,
+        ):
+            fetch_file(address, temporary, math.inf, True, partial(_tell, progress))
+    except OSError as error:
+        raise ValueError(f"{address}: cannot be downloaded: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{address}: {error}") from None
     return path
 
 
-def _fetch(address: str, path: Path) -> None:
-    # some servers turn the library's own name away
-    request = urllib.request.Request(address, headers={"User-Agent": "localize.py"})  # noqa: S310 (http or https)
-    with urllib.request.urlopen(request, timeout=STALL_SECONDS) as response:  # noqa: S310
-        if response.headers.get_content_type() == "text/html":
-            raise ValueError(
-                f"{address}: expected a video file, received a web page: give the address of the file itself, or "
-                "download it with yt-dlp first"
-            )
-        length = response.headers.get("Content-Length")
-        expected = int(length) if length and length.isdecimal() else None
-        with (
-            utils.atomic_path(path) as temporary,
-            temporary.open("wb") as file,
-            tqdm(total=expected, desc=path.name, unit="B", unit_scale=True, disable=None, leave=False) as progress,
-        ):
-            while chunk := response.read(CHUNK):
-                file.write(chunk)
-                progress.update(len(chunk))
-            if expected is not None and file.tell() != expected:
-                raise ConnectionError(f"the connection ended after {file.tell()} of {expected} bytes")
+def _tell(progress: tqdm, count: int, expected: int | None) -> None:
+    progress.total = expected
+    progress.update(count)

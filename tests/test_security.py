@@ -16,12 +16,13 @@ import pytest
 import annotations
 import command_line
 import config
+import feature_map_extractor
 import utils
-from download import fetch, selection
-from extraction import claims
+from download import failures, fetch, selection
+from extraction import claims, lanes
 from features import array_files as arrays
 from features import records
-from localization.results import Segment
+from localization.results import Localization, Segment
 from localization.writers import write_csv
 from prediction.score_file import ScoreFile
 from report_page import rendering
@@ -69,6 +70,7 @@ def test_a_link_in_an_output_folder_is_replaced_and_not_followed(tmp_path):
 
 @pytest.mark.parametrize(("text", "cell"), [
     ("=1+1", "'=1+1"), ("+1", "'+1"), ("@SUM(A1)", "'@SUM(A1)"), ("-2+3|calc", "'-2+3|calc"), ("\t=1", "'\t=1"),
+    ("a\r=1+1", "a =1+1"), ("\r=1", "' =1"), ("\n\u2028@A1", "'  @A1"),
     ("-dQw4w9WgXcQ", "-dQw4w9WgXcQ"), ("run, jump", "run, jump"), ("a=b", "a=b"),
 ])  # fmt: skip
 def test_no_cell_of_a_table_is_a_formula(tmp_path, text, cell):
@@ -122,6 +124,22 @@ def test_errors_are_one_printable_line(capsys):
 
     assert command_line.run_script(fail) == 2
     assert capsys.readouterr().err == "error: a b\\x1b[2J\\u202e\n"
+
+
+def test_names_and_reasons_reach_the_terminal_as_text(capsys, tmp_path):
+    hostile = "a\x1b[2J\nb\u202e"
+    command_line.set_up_logging("info")
+    utils.LOGGER.info("%s  %s", hostile, "two spaces stay")
+    progress = lanes.make_progress(1)
+    lanes.Outcome().count(hostile, progress)
+    assert feature_map_extractor._report(lanes.Outcome(failures=[hostile]), tmp_path) == 1
+    shown = capsys.readouterr()
+    assert "INFO a\\x1b[2J\\nb\\u202e  two spaces stay\n" in shown.err
+    assert shown.out.count("a\\x1b[2J b\\u202e\n") == 2
+    assert not set("\x1b\u202e") & set(shown.out + shown.err)
+    found = Localization("a", tmp_path / hostile, 1.0, (), np.zeros(0), np.zeros((0, 1)), ("background",))
+    assert repr(found).startswith("a\\x1b[2J b\\u202e  (0:01.0)")
+    assert failures.classify(OSError(hostile)).message == "a\\x1b[2J b\\u202e"
 
 
 class Touch:
