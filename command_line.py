@@ -7,14 +7,19 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 import config
 import utils
 
 LEVELS = ("debug", "info", "warning", "error")
 STANDARD_OUTPUT = 1
+LINE_SECONDS = 30.0  # from one line of a progress to the next, where there is no terminal
 VERSION = "1.0.0"
 
 
@@ -76,6 +81,49 @@ def run_script(run: Callable[[], int | None], level: str = "info") -> int:
             raise
         print(f"error: {told}", file=sys.stderr)
         return 2
+
+
+class Progress(tqdm):
+    """A bar on a terminal; elsewhere a line in the log each LINE_SECONDS, also while a single step takes longer."""
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **({"disable": None} | options))
+        self._what, self._unit = options.get("desc") or "done", options.get("unit", "step")
+        self._ended = threading.Event()
+        if self.disable:
+            self.postfix = ""
+            threading.Thread(target=self._tell, name="progress", daemon=True).start()
+
+    def __iter__(self) -> Iterator:
+        if not self.disable:
+            yield from super().__iter__()
+            return
+        try:
+            for item in self.iterable:
+                yield item
+                self.n += 1
+        finally:
+            self.close()
+
+    def update(self, n: float | None = 1) -> bool | None:
+        if not self.disable:
+            return super().update(n)
+        self.n += n or 0
+        return None
+
+    def close(self) -> None:
+        if hasattr(self, "_ended"):  # else it never began
+            self._ended.set()
+        super().close()
+
+    def line(self) -> str:
+        """How far it is, in words."""
+        of = f" of {self.total:,.0f}" if self.total else ""
+        return f"{self._what}: {self.n:,.0f}{of} {self._unit}s" + (f", {self.postfix}" if self.postfix else "")
+
+    def _tell(self) -> None:
+        while not self._ended.wait(LINE_SECONDS):
+            utils.LOGGER.info("%s", self.line())
 
 
 def _nobody_reads() -> bool:

@@ -101,7 +101,9 @@ def _with_progress(sources: list[Source], model: LoadedModel) -> Iterator[tuple[
     """`localize_all` under a progress bar, in seconds of video."""
     before = np.concatenate([[0.0], np.cumsum([source.seconds for source in sources])])
     layout = "{percentage:3.0f}% |{bar:24}| {n:.0f} of {total:.0f} s of video  {elapsed}<{remaining}{postfix}"
-    with tqdm(total=float(before[-1]) or None, bar_format=layout, disable=None, leave=False) as progress:
+    with command_line.Progress(
+        total=float(before[-1]) or None, bar_format=layout, desc="localization", unit="second", leave=False
+    ) as progress:
 
         def on_frame(video: int, seconds: float) -> None:
             progress.update(float(before[video]) + seconds - progress.n)

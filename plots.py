@@ -34,7 +34,7 @@ def plot_training(folder: Path, output: Path) -> list[Path]:
     import matplotlib.pyplot as plt
 
     source = folder / run_folder.LOG
-    records = utils.read_jsonl(source)
+    records = run_folder.read_log(folder)
     if not records:
         raise ValueError(f"{source}: expected the values of a training, received none: run `python trainer.py` first")
     files = []
@@ -124,19 +124,20 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("training", help="loss and mean precision by step")
     training.add_argument("run", type=Path, help="run folder, such as runs/demo")
-    training.add_argument("--output", type=Path, default=Path("pics"), help="folder of the pictures")
+    training.add_argument("--output", type=Path, help="folder of the pictures (default: the run's)")
     timeline = commands.add_parser("timeline", help="a video's frames, annotated and predicted segments")
     timeline.add_argument("video", help="its id")
-    timeline.add_argument("--output", type=Path, default=Path("pics/timeline.png"), help="the picture")
+    timeline.add_argument("--output", type=Path, help="the picture (default: timeline_<video>.png in the run)")
     timeline.add_argument("--min-score", type=float, default=SHOWN_SCORE, help="leave weaker segments out")
     arguments = parser.parse_args(argv)
 
     def run() -> None:
         if arguments.command == "training":
-            made = plot_training(arguments.run, arguments.output)
+            made = plot_training(arguments.run, arguments.output or arguments.run)
         else:
             settings = command_line.from_arguments(arguments)
-            made = [plot_timeline(settings.paths, arguments.video, arguments.output, arguments.min_score)]
+            output = arguments.output or settings.paths.model_dir / f"timeline_{arguments.video}.png"
+            made = [plot_timeline(settings.paths, arguments.video, output, arguments.min_score)]
         print("drawn:", ", ".join(str(path) for path in made))
 
     return command_line.run_script(run, arguments.verbosity)

@@ -74,7 +74,7 @@ def load_content(paths: config.PathSettings, subset: str, level: int, other: Pat
         evaluation=evaluation,
         errors=error_kinds,
         comparison=compared,
-        training=utils.read_jsonl(folder / run_folder.LOG) or None,
+        training=run_folder.read_log(folder) or None,
         threshold=run_folder.shown_score(folder),
         notes=(*notes, *told, *told_too),
     )

@@ -43,6 +43,20 @@ def evaluation_file(folder: Path, name: str, subset: str) -> Path:
     return folder / f"{name}_{subset}.json"
 
 
+def read_log(folder: Path) -> list[dict]:
+    """The values that a training wrote into metrics.jsonl: of each record its step, and numbers by their names.
+
+    Raises ValueError that names the file and the record which holds something else.
+    """
+    path = folder / LOG
+    records = utils.read_jsonl(path)
+    for number, record in enumerate(records, start=1):
+        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in record.values())
+        if not (numbers and isinstance(record.get("step"), int)):
+            raise ValueError(f"{path}:{number}: expected a step and numbers of a training, received {record!r:.120}")
+    return records
+
+
 def delete_training(folder: Path) -> None:
     """Delete what a training wrote into its folder, and nothing else that is there."""
     files = [folder / name for name in _OF_TRAINING]

@@ -171,7 +171,9 @@ def written(videos: dict[str, Draft], delimiter: str) -> str:
 def inert(cell: str) -> str:
     """A cell that a spreadsheet takes for text: an apostrophe leads one that it would compute.
 
-    YouTube's ids may begin with a minus; without a bracket or a bar in them they can do nothing, and stay as they are.
+    It has no carriage returns, after which some begin a new cell. YouTube's ids may begin with a minus; without a
+    bracket or a bar in them they can do nothing, and stay as they are.
     """
-    harmless = cell[:1] not in tuple("=+-@\t\r") or re.fullmatch(r"-[\w-]+", cell)
+    cell = cell.replace("\r", " ")
+    harmless = cell.lstrip()[:1] not in tuple("=+-@") or re.fullmatch(r"-[\w-]+", cell)
     return cell if harmless else f"'{cell}"

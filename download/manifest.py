@@ -33,6 +33,11 @@ class History:
     time: float = 0.0  # of the last line, seconds since 1970
 
     def add(self, line: dict) -> None:
+        """Take the next line. Raises KeyError, TypeError, ValueError or OverflowError for one of another kind."""
+        texts = [line["id"], line["status"], line["time"]]
+        texts += [text for text in (line["reason"], line.get("file")) if text is not None]
+        if not (all(isinstance(text, str) for text in texts) and type(line.get("bytes", 0)) is int):
+            raise TypeError(f"expected text, and a whole number of bytes, received {line!r:.120}")
         # a bad file that lay in the folder says nothing about what there is to download
         failed = line["status"] == "failed" and line["reason"] != "bad_file"
         self.equal_failures = self.equal_failures * (line["reason"] == self.reason) + 1 if failed else 0
@@ -56,7 +61,7 @@ class Manifest:
         for number, line in enumerate(read_jsonl(self.path), start=1):
             try:
                 self._note(line)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise ValueError(f"{self.path}:{number}: not a line of a manifest: {error!r}") from None
 
     def append(self, line: dict) -> None:

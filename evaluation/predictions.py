@@ -6,7 +6,6 @@ explaining one reads, which says what is wrong and where. Symbols: N predictions
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from segments import Segment, as_compared
 
 # video id -> [{"label": …, "score": …, "segment": [start, end]}]
 Results = Mapping[str, list[dict]]
+LARGEST = 1e100  # of scores and seconds: differences and squares stay finite
 EXACT = 2.0**53  # whole numbers from here on have no float64 of their own, and Python compares them as they are written
 
 
@@ -160,13 +160,13 @@ def _entries(results: Results) -> Iterator[tuple[str, int, str, float, float, fl
             if not usable:
                 raise ValueError(
                     f'results.{video}[{number}]: expected {{"label": text, "score": number, "segment": [start, end]}} '
-                    f"with finite numbers and start <= end, received {entry!r:.160}"
+                    f"with finite numbers (up to {LARGEST:g}) and start <= end, received {entry!r:.160}"
                 )
             yield video, number, label, score, start, end
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def columns(
@@ -203,9 +203,8 @@ def columns(
         first = unknown[0]
         video, label = table.videos[first], table.labels[table.classes[first]]
         raise UnknownLabelError(
-            f"results.{table.names[video]}[{first - np.argmax(table.videos == video)}].label: {label!r} is none of the "
-            f"{len(classes)} classes that the ground truth has in this subset; --ignore-unknown-labels leaves such "
-            "predictions out"
+            f"results.{table.names[video]}[{first - np.argmax(table.videos == video)}].label: {label!r} is not among "
+            "the classes that the ground truth has in this subset; --ignore-unknown-labels leaves such predictions out"
         )
     kept = np.flatnonzero(numbers >= 0)
     order = kept[matching.best_first(table.scores[kept])]

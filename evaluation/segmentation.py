@@ -24,6 +24,7 @@ from evaluation import frame_precision, matching, options, predictions
 from prediction.score_file import ScoreFile
 
 OVERLAPS = (0.1, 0.25, 0.5)
+MOST_FRAMES = 50_000_000  # of a video: over a month of it, and what the memory holds
 RATE = 15.0  # frames a second at which predictions are compared, as Farha and Gall sample their videos
 
 # video id -> times of its frames [T] seconds, and their predicted classes [T] int
@@ -122,7 +123,7 @@ class Classes:
 
     def number(self, label: str, source: str) -> int:
         if label not in self.index:
-            raise ValueError(f"{source}: {label!r} is none of the {len(self.names) - 1} classes of the annotations")
+            raise ValueError(f"{source}: {label!r} is not among the classes of the annotations")
         return self.index[label]
 
 
@@ -144,6 +145,7 @@ def frames_of_predictions(
     """
     if not rate > 0:
         raise ValueError(f"rate: expected frames a second above 0, received {rate}")
+    _require_few_frames(videos, rate)
     found = {}
     for video in videos:
         if video.id not in results:
@@ -195,6 +197,7 @@ def evaluate_videos(
         raise ValueError(f"expected predictions of some of the {len(videos)} videos, received none")
     # videos that nothing was found in have as many frames a second as the others
     seconds = sum(video.duration for video in videos if video.id in found)
+    _require_few_frames(videos, frames / seconds)
     predicted, true = [], []
     for video in videos:
         empty = segments.grid_like(video.duration, frames, seconds)
@@ -204,6 +207,15 @@ def evaluate_videos(
         true.append(segments.frame_labels(times, spans, numbers))
         predicted.append(labels)
     return evaluate_segmentation(predicted, true, background=hidden)
+
+
+def _require_few_frames(videos: Sequence[Video], rate: float) -> None:
+    for video in videos:
+        if video.duration * rate > MOST_FRAMES:
+            raise ValueError(
+                f"annotations: database.{video.id}.duration: expected at most {MOST_FRAMES / rate:,.0f} seconds at "
+                f"{rate:g} frames a second, received {video.duration:g}: correct it, or compare at a lower --rate"
+            )
 
 
 def to_json(scored: Segmentation) -> dict:

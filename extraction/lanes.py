@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 import config
 import utils
+from command_line import Progress
 from extraction.collector import Collector, Embed, End, Frame, Writer, decode
 from features.records import FeatureWriter
 
@@ -43,12 +43,12 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
-    def count_frames(self, frames: int, progress: tqdm) -> None:
+    def count_frames(self, frames: int, progress: Progress) -> None:
         self.frames += frames
         rate = self.frames / (time.monotonic() - self.started)
         progress.set_postfix_str(f"{self.frames} frames, {rate:.1f} frames/s", refresh=False)
 
-    def count(self, failure: str, progress: tqdm) -> None:
+    def count(self, failure: str, progress: Progress) -> None:
         """Count a video that is through; `failure` says why it gave nothing, or is empty."""
         if failure:
             self.failures.append(failure)
@@ -58,8 +58,8 @@ class Outcome:
         progress.update()
 
 
-def make_progress(videos: int) -> tqdm:
-    return tqdm(total=videos, unit="video", desc="extract", disable=None)
+def make_progress(videos: int) -> Progress:
+    return Progress(total=videos, unit="video", desc="extraction")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 import annotations
 import command_line
@@ -154,7 +153,7 @@ def run(
 
     failures = []
     write = _Writer(target, placing)
-    for name, video in tqdm(known.items(), unit="video", desc="import", disable=None):
+    for name, video in command_line.Progress(known.items(), unit="video", desc="import"):
         try:
             paths = _parts(folder, names.of(name), by_name)
             write(as_video(paths, placing, video.duration, layout, name), video.subset, paths[0])

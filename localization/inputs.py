@@ -63,7 +63,10 @@ def _local(path: Path) -> list[Path]:
         raise ValueError(f"{path}: no such file or folder")
     if not path.is_dir():
         return [path]  # which may end as it will
-    found = [file for file in find_videos(path) if file.is_file()]
+    folders = [path]
+    for folder in folders:  # which grows: folders inside, but hidden ones, and links, which may form a circle
+        folders += sorted(p for p in folder.iterdir() if p.is_dir() and not (p.is_symlink() or p.name.startswith(".")))
+    found = [file for folder in folders for file in find_videos(folder) if file.is_file()]
     if not found:
         raise ValueError(f"{path}: holds no videos (files that end in {', '.join(VIDEO_SUFFIXES)})")
     return found

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import utils
+from training.jackknife import Score, gain
 
 Changes = dict[str, object]  # settings `section.key` -> value
 # each switch's values; the one that recipe and rules have chosen is what all others are compared with
@@ -37,27 +36,7 @@ CHEAP_PART = 0.6  # of the time or trials, after which trials with few of the st
 MOST_TRIALS = 40
 
 
-@dataclass(frozen=True)
-class Score:
-    """What folds say of settings: the average mAP of all training videos, and without each of G groups of them [G].
-
-    `shown_score`: from which score on to show segments so that F1 is highest.
-    """
-
-    average_map: float
-    left_out: tuple[float, ...]
-    shown_score: float = 0.0
-
-
 Evaluate = Callable[[Changes, float], Score]  # changes, share of the steps -> what the folds say
-
-
-def gain(one: Score, other: Score) -> tuple[float, float]:
-    """How much better `one` is than `other`, and the spread (jackknife: one standard error) of that."""
-    differences = np.asarray(one.left_out) - np.asarray(other.left_out)
-    count = len(differences)
-    spread = np.sqrt((count - 1) / count * np.sum(np.square(differences - differences.mean()))) if count else np.inf
-    return one.average_map - other.average_map, float(spread)
 
 
 class Trials:

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 
 import page_driving
 import pytest
@@ -32,6 +33,12 @@ def together(nodeid):
     if file in ALONE:
         return nodeid
     return "::".join([file, *re.findall(r"\[(\w+)", nodeid)]) if file == "faults/test_faults.py" else file
+
+
+def pytest_configure():
+    # a shell lets what it starts in the background ignore Ctrl-C, and so would all that tests start and stop by it
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

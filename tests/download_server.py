@@ -42,6 +42,7 @@ FAULTS = {
 }
 
 
+LENGTHS = {"too long": 4.0, "too short": 0.5}  # seconds of what comes instead
 SUBSETS = ("training", "validation", "testing")
 SECONDS = 2.0  # of each video of a Place
 
@@ -69,6 +70,8 @@ class FaultyServer(ThreadingHTTPServer):
     def __init__(self, bodies: dict[str, bytes], faults: dict[str, str], pause: float = 0.0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.bodies, self.faults = bodies, faults
+        # made before anybody waits for them
+        self.others = {fault: make_video(LENGTHS[fault], seed=0) for fault in LENGTHS.keys() & set(faults.values())}
         self.pause = pause  # seconds between two blocks of a body, so that a kill meets half a file
         self.retry_after = "0"  # seconds, sent with 429
         self.requests: list[str] = []  # ids, in the order in which they were asked for
@@ -125,8 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(bytes(range(256)) + b"262...", "video/mp4")
         if fault == "truncated":
             body = body[: len(body) * 2 // 3]
-        if fault in ("too long", "too short"):
-            body = make_video(4.0 if fault == "too long" else 0.5, seed=0)
+        body = self.server.others.get(fault, body)
         return self._send(body, "video/mp4", fault)
 
     def _refuse(self, status: int) -> None:

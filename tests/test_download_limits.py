@@ -1,5 +1,6 @@
-"""Servers that hold a connection or send without end: each attempt ends, by time, size, memory or room on the disk."""
+"""Servers that hold a connection or send without end, manifests of another kind: each attempt ends, with a word."""
 
+import json
 import socketserver
 import threading
 
@@ -8,6 +9,7 @@ import pytest
 from download import plain_file, selection
 from download.failures import Failed, Failure, classify
 from download.fetch import FetcherApart, FetchOptions
+from download.manifest import Manifest
 from download.meter import Interrupted
 from localization.inputs import collect
 
@@ -104,3 +106,14 @@ def test_a_video_at_an_address_has_the_same_limits(tmp_path, server, monkeypatch
     sources, (failure,) = collect([f"{server.address}/endless/video/b.mp4"], tmp_path)
     assert "the disk has room for 0 MB, received 1 MB or more: make room" in failure and not sources
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("wrong", [
+    {"id": []}, {"id": 3}, {"status": ["done"]}, {"reason": {}}, {"file": 1}, {"bytes": "9"}, {"bytes": 0.5},
+    {"time": 1}, {"time": "soon"},
+])  # fmt: skip
+def test_a_line_of_other_types_is_an_error_with_its_place(tmp_path, wrong):
+    good = {"id": "a", "status": "failed", "reason": "other", "time": "2026-01-01T00:00:00+00:00"}
+    (tmp_path / "manifest.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(good | wrong)}\n")
+    with pytest.raises(ValueError, match=r"manifest\.jsonl:2: not a line of a manifest"):
+        Manifest(tmp_path)

@@ -67,6 +67,14 @@ def test_what_is_no_video_is_a_line_each(tmp_path):
     assert lines["notes.txt"] == "not a video, but text"
 
 
+def test_a_folder_is_searched_with_those_inside_it(tmp_path):
+    for name in ("a.mp4", "in/b.mp4", "in/deeper/a.mp4", ".hidden/c.mp4", "in/.d/d.mp4"):
+        make_video(tmp_path / name, frames=4)
+    (tmp_path / "in/circle").symlink_to(tmp_path)
+    sources, failures = collect([str(tmp_path)], tmp_path / "got")
+    assert [source.id for source in sources] == ["a", "b", "a-2"] and not failures
+
+
 def test_an_address_is_downloaded_once(tmp_path, server):
     video = make_video(tmp_path / "served/my party.mp4", 3)
     address = f"{server.address}/my%20party.mp4?key=1"

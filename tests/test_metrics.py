@@ -129,7 +129,7 @@ def test_no_prediction_is_dropped_however_many():
 def test_a_label_outside_the_classes_is_an_error_or_ignored_and_counted():
     ground_truth = annotated({"v": truth((0, 10))})
     results = {"v": [prediction(0, 10, 0.5)], "w": [prediction(0, 1, 0.9), prediction(0, 1, 0.9, "Yoga")]}
-    with pytest.raises(UnknownLabelError, match=r"results\.w\[1\]\.label: 'Yoga' is none of the 1 classes"):
+    with pytest.raises(UnknownLabelError, match=r"results\.w\[1\]\.label: 'Yoga' is not among the classes"):
         metrics.evaluate(ground_truth, results, "validation")
     scored = metrics.evaluate(ground_truth, results, "validation", ignore_unknown_labels=True)
     assert (scored.ignored, scored.predictions, scored.average_mAP) == (1, 2, 0.5)

@@ -44,6 +44,25 @@ def timeline(folder, video):
     return plots.main([*arguments, "timeline", video, "--output", str(folder / "timeline.png")])
 
 
+def test_pictures_go_into_the_run_unless_another_place_is_named(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    utils.append_jsonl(folder / "run/metrics.jsonl", {"step": 10, "loss": 0.5, "mean_precision_train": 0.5})
+    assert plots.main(["training", str(folder / "run")]) == 0
+    settings = ("json_data_path=annotations.json", "videos_folder=videos", "model_dir=run", f"data_dir={folder}")
+    arguments = [part for setting in settings for part in ("--set", f"paths.{setting}")]
+    assert plots.main([*arguments, "timeline", "v1"]) == 0
+    assert {path.parent.name for path in folder.rglob("*.png")} == {"run"}
+    assert {path.name for path in folder.rglob("*.png")} >= {"train_loss.png", "timeline_v1.png"}
+
+
+@pytest.mark.parametrize("record", [{"step": "1"}, {"loss": 1.0}, {"step": 1, "loss": "x"}, {"step": 1, "loss": True}])
+def test_a_log_of_another_kind_is_named_with_its_line(tmp_path, record):
+    utils.append_jsonl(tmp_path / "metrics.jsonl", {"step": 1, "loss": 1.0})
+    utils.append_jsonl(tmp_path / "metrics.jsonl", record)
+    with pytest.raises(ValueError, match=r"metrics\.jsonl:2: expected a step and numbers of a training"):
+        plots.plot_training(tmp_path, tmp_path)
+
+
 def test_a_timeline_is_drawn(folder, capsys):
     assert timeline(folder, "v1") == 0
     assert cv2.imread(str(folder / "timeline.png")).std() > 5

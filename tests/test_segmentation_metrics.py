@@ -176,7 +176,7 @@ def test_a_class_can_count_as_background():
     found = frames_of_predictions(VIDEOS, {"v": [prediction(1, 3, "b", 1)], "w": []}, CLASSES, rate=2)
     scored = evaluate_videos(VIDEOS, found, CLASSES, background=["a"])
     assert (scored.accuracy, scored.edit, scored.f1[0.5]) == (pytest.approx(8 / 12), 1.0, 1.0)
-    with pytest.raises(ValueError, match="--background: 'z' is none of the 2 classes"):
+    with pytest.raises(ValueError, match="--background: 'z' is not among the classes"):
         evaluate_videos(VIDEOS, found, CLASSES, background=["z"])
 
 
@@ -197,7 +197,7 @@ def test_most_likely_class_of_each_frame(tmp_path):
 
 
 def test_scores_that_do_not_fit(tmp_path):
-    with pytest.raises(ValueError, match="scores.npz: classes: 'z' is none of the 2 classes of the annotations"):
+    with pytest.raises(ValueError, match="scores.npz: classes: 'z' is not among the classes of the annotations"):
         frames_of_scores(VIDEOS, write_scores(tmp_path / "scores.npz", ("background", "z", "a")), CLASSES)
     np.savez(tmp_path / "other.npz", a=np.zeros(1))
     (tmp_path / "text.npz").write_text("no scores")
@@ -257,9 +257,20 @@ def test_command_takes_any_files(files):
         (["--subset", "testing"], "subset testing: no annotated segments"),
         (["--rate", "-1"], "rate: expected frames a second above 0, received -1"),
         (["--predictions", "none.json"], "none.json: no such file"),
-        (["--background", "z"], "--background: 'z' is none of the 2 classes"),
+        (["--background", "z"], "--background: 'z' is not among the classes"),
     ],
 )
 def test_command_says_what_is_wrong(files, more, message, capsys):
     assert segmentation.main([*files[1], *more]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_duration_that_no_memory_holds_is_named(tmp_path, capsys):
+    jump = {"label": "jump", "segment": [0.0, 1.0]}
+    database = {"a": {"subset": "validation", "duration": 1e9, "annotations": [jump]}}
+    (tmp_path / "truth.json").write_text(json.dumps({"database": database}))
+    (tmp_path / "found.json").write_text(json.dumps({"results": {"a": [jump | {"score": 0.5}]}}))
+    files = ["--ground-truth", str(tmp_path / "truth.json"), "--predictions", str(tmp_path / "found.json")]
+    assert segmentation.main([*files, "--subset", "validation"]) == 2
+    said = capsys.readouterr().err
+    assert "database.a.duration: expected at most 3,333,333 seconds at 15 frames a second, received 1e+09" in said

@@ -92,11 +92,13 @@ def test_a_fit_takes_nothing_from_the_run_in_its_folder(folder):
 def test_tuning_writes_settings_that_predict(folder, capsys, monkeypatch):
     searched = ([{"smoothing": 0.0}, {"smoothing": 0.5}], [{"nms_tiou": 0.25}])
     monkeypatch.setattr(tuning, "SEARCHED", searched)
+    monkeypatch.setattr(tuning, "gain", lambda one, other: (one.average_map - other.average_map, 0.0))
     options = ["--set", f"paths.data_dir={folder}", "--tune", "--folds", "2"]
     for assignment in SETTINGS:
         options += ["--set", assignment]
     assert trainer.main(options) == 0
-    printed = capsys.readouterr().out
+    printed, told = capsys.readouterr()
+    assert "2 folds of 6 videos: a training of 60 steps each" in told and "6 training videos are few" in told
     tuned = config.load(folder / "run/tuned.yml")
     found = json.loads((folder / "run/tuning.json").read_text())
     assert tuned.model == made_settings(folder).model
@@ -116,6 +118,32 @@ def test_tuning_writes_settings_that_predict(folder, capsys, monkeypatch):
     assert run_folder.own_decoding(folder / "run", for_testing) == for_testing
     best = max(trial["average_mAP"] for trial in found["trials"])
     assert found["average_mAP"]["tuned"] >= best - tuning.SMALLEST_GAIN
+
+
+def test_a_gain_within_its_spread_over_the_videos_changes_no_settings(folder, capsys, monkeypatch):
+    run_data = load_data(made_settings(folder), ("training",))
+    labels = np.split(run_data.training.labels, run_data.training.offsets[1:-1])
+    # of six videos the scores of one flicker, which smoothing mends: a gain that hangs on a single video
+    scores = [np.eye(3, dtype=np.float32)[video] for video in labels]
+    scores[0][::2] = np.eye(3)[0]
+    search, settings = tuning.Search(run_data, scores, 3), made_settings(folder).predict
+    better = settings.model_copy(update={"smoothing": 1.0})
+    gained, spread = search.gain(better, settings)
+    assert gained == pytest.approx(search.average_map(better) - search.average_map(settings))
+    assert search.gain(settings, settings) == (0, 0) and search.gain(settings, better)[1] == pytest.approx(spread)
+    assert spread > 0
+
+    monkeypatch.setattr(tuning, "SEARCHED", ([{"smoothing": 0.0}, {"smoothing": 0.5}], [{"method": "runs"}]))
+    monkeypatch.setattr(tuning, "gain", lambda one, other: (0.02, 0.02))
+    monkeypatch.setattr(tuning, "out_of_fold_scores", lambda *_: scores)
+    settings = made_settings(folder, "paths.model_dir=kept")
+    assert tuning.run(settings, 2, "video") == 0
+    # from which score on segments are shown belongs to a decoding, and is no gain
+    same = {"shown_score": settings.predict.shown_score}
+    assert config.load(folder / "kept/tuned.yml").predict.model_copy(update=same) == settings.predict
+    found = json.loads((folder / "kept/tuning.json").read_text())
+    assert found["average_mAP"]["tuned"] == found["average_mAP"]["before"] and found["spread"] == 0.02
+    assert "gains 0.0200, with a spread of 0.0200 over the videos: the settings stay" in capsys.readouterr().out
 
 
 def test_too_few_folds_are_refused(capsys):

@@ -27,7 +27,7 @@ class TrainingLog:
         self._jsonl = folder / run_folder.LOG
         self._writer = tf.summary.create_noop_writer()
         if chief:
-            records = utils.read_jsonl(self._jsonl)
+            records = run_folder.read_log(folder)
             kept = [record for record in records if record["step"] <= first_step]
             if self._jsonl.exists():
                 # a last line that a kill or a full disk cut short goes as well

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
-from tqdm import tqdm
 
+import command_line
 import config
 import data
 import metrics
@@ -25,6 +25,7 @@ import utils
 from evaluation import matching, segmentation
 from features import preparation
 from features.records import feature_file, read_features, require_spec
+from training.jackknife import gain, jackknifed
 from training.run_data import RunData, class_weights, last_step, load_data, training_batches
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 # shots whose mean features are closer than this cosine show the same thing
 SAME_SHOT = 0.93
+FEW_VIDEOS = 20  # below, what folds say of settings is mostly chance
 MOST_VIDEOS = 500  # that settings are searched on; more change nothing but the time
 SMALLEST_GAIN = 0.001  # of average mAP, that a change of a setting must bring
 LEVELS = (
@@ -144,7 +146,7 @@ def out_of_fold_scores(
       stride: sampled frames from window to window.
     """
     total: np.ndarray | None = None
-    for fold in tqdm(range(fold_of.max() + 1), "folds", unit="fold", disable=None):
+    for fold in command_line.Progress(range(fold_of.max() + 1), desc="training on folds", unit="fold"):
         held_out = fold_of == fold
         classify = classify_after(np.where(held_out, data.IGNORED, store.labels).astype(np.int32))
         scores = np.concatenate(predictions_json.frame_scores(store, classify, max_frames, stride))
@@ -170,15 +172,14 @@ class Search:
         self.log: list[dict] = []
 
     def average_map(self, settings: config.PredictSettings) -> float:
-        results = predictions_json.predict(self._store, self._scores, self._model, settings)
         scored = metrics.evaluate(
-            self._annotated, results, "training", taxonomy_level=self._level, ignore_unknown_labels=True
+            self._annotated, self._results(settings), "training", taxonomy_level=self._level, ignore_unknown_labels=True
         )
         return scored.average_mAP
 
     def shown_score(self, settings: config.PredictSettings) -> float:
         """The score from which on segments of these settings are right often enough: where F1 is highest."""
-        results = predictions_json.predict(self._store, self._scores, self._model, settings)
+        results = self._results(settings)
         class_of = self._annotated.class_of(self._level)
         truth = {name: [(class_of[s.label], s.start, s.end) for s in video.segments]
                  for name, video in self._annotated.videos.items()}  # fmt: skip
@@ -186,10 +187,18 @@ class Search:
                  for name, some in results.items()}  # fmt: skip
         return matching.operating_point(truth, found)
 
+    def _results(self, settings: config.PredictSettings) -> dict[str, list[dict]]:
+        return predictions_json.predict(self._store, self._scores, self._model, settings)
+
+    def gain(self, one: config.PredictSettings, other: config.PredictSettings) -> tuple[float, float]:
+        """How much higher the average mAP is with `one` than with `other`, and the spread of that over the videos."""
+        ids, level = self._store.ids, self._level
+        return gain(*(jackknifed(self._annotated, ids, self._results(each), level) for each in (one, other)))
+
     def best(self, settings: config.PredictSettings) -> tuple[config.PredictSettings, float]:
         """Change one setting at a time for the better, twice over all; returns the settings and their average mAP."""
         score = self.average_map(settings)
-        for changes in tqdm(SEARCHED * 2, "settings", unit="setting", disable=None):
+        for changes in command_line.Progress(SEARCHED * 2, desc="search", unit="setting"):
             best, best_score = settings, score
             for change in changes:
                 candidate = settings.model_copy(update=change)
@@ -213,6 +222,15 @@ def frame_groups(store: data.FeatureStore, folder: Path, group_by: str) -> np.nd
     return np.repeat(np.arange(len(store.ids)), np.diff(store.offsets))
 
 
+def _tell_beforehand(store: data.FeatureStore, folds: int, steps: int) -> None:
+    videos = len(store.ids)
+    utils.LOGGER.info("%d folds of %d videos: a training of %d steps each, then a search", folds, videos, steps)
+    if videos < FEW_VIDEOS:
+        utils.LOGGER.warning(
+            "%d training videos are few to choose settings on: a gain has to exceed its spread over them", videos
+        )
+
+
 def run(settings: config.Config, folds: int, group_by: str) -> int:
     """Choose the settings of section `predict`; write them to tuned.yml, and all trials to tuning.json."""
     if folds < 2:
@@ -225,6 +243,7 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
     store = run_data.training
     groups = frame_groups(store, features, group_by)
     fold_of = split(groups, folds, settings.train.seed)
+    _tell_beforehand(store, folds, last_step(store, settings.data, settings.train))
 
     def classify_after(labels: np.ndarray) -> predictions_json.Classify:
         return fit(run_data, labels, settings.data, settings.model, settings.train).classify
@@ -238,6 +257,9 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
     search = Search(run_data, scores, settings.data.taxonomy_level)
     before = search.average_map(settings.predict)
     best, after = search.best(settings.predict)
+    gained, spread = search.gain(best, settings.predict)
+    if gained <= spread:
+        best, after = settings.predict, before
     best = best.model_copy(update={"shown_score": round(search.shown_score(best), 2)})
     tuned = settings.model_copy(update={"predict": best})
     folder = settings.paths.model_dir
@@ -245,7 +267,8 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
     utils.write_text(folder / run_folder.TUNED, tuned.to_yaml())
     utils.write_json(folder / run_folder.TRIALS, {
         "folds": folds, "group_by": group_by, "groups": len(np.unique(groups)), "frame_accuracy": accuracy,
-        "average_mAP": {"before": before, "tuned": after}, "trials": search.log,
+        "average_mAP": {"before": before, "tuned": after}, "gain": gained,
+        "spread": spread if np.isfinite(spread) else None, "trials": search.log,
     })  # fmt: skip
     changes = {
         name: value for name, value in best.model_dump(mode="json").items()
@@ -255,7 +278,9 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
         f"{folds} folds of {len(np.unique(groups))} groups, {len(search.log)} trials, "
         f"{time.monotonic() - started:.0f} s\n"
         f"training videos, out of fold: frame accuracy {accuracy:.4f}, average mAP {before:.4f} -> {after:.4f}\n"
-        f"{yaml.safe_dump({'predict': changes}, sort_keys=False) if changes else 'nothing better was found'}"
+        f"the best found gains {gained:.4f}, with a spread of {spread:.4f} over the videos: "
+        f"{'taken' if gained > spread else 'the settings stay as they were'}\n"
+        f"{yaml.safe_dump({'predict': changes}, sort_keys=False) if changes else ''}"
         f"-> {folder / 'tuned.yml'}, tuning.json; the run in this folder decodes so from now on"
     )
     return 0

@@ -194,6 +194,8 @@ PREDICTIONS = {
     "no score": (results({"v": [{"label": "run", "segment": [1, 2]}]}), "expected {"),
     "score NaN": (one(score=float("nan")), "finite numbers"),
     "score infinite": (one(score=float("inf")), "finite numbers"),
+    "score of 1e308": (one(score=-1e308), "up to 1e"),
+    "end of 1e308": (one(segment=[0, 1e308]), "up to 1e"),
     "score text": (one(score="0.5"), "finite numbers"),
     "score true": (one(score=True), "finite numbers"),
     "score of 400 digits": (one(score=10**400), "finite numbers"),
