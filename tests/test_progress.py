@@ -29,6 +29,7 @@ def lines(monkeypatch):
 
 def test_without_a_terminal_a_long_step_is_told_of(lines):
     found, came = lines
+    others = set(threading.enumerate())
     with command_line.Progress(total=3, desc="extraction", unit="video") as progress:
         progress.update()
         progress.set_postfix_str("80 frames", refresh=False)
@@ -37,11 +38,10 @@ def test_without_a_terminal_a_long_step_is_told_of(lines):
             assert came.acquire(timeout=60)
         while "extraction: 1 of 3 videos, 80 frames" not in found:
             assert came.acquire(timeout=60)
-    thread = [each for each in threading.enumerate() if each.name == "progress"]
-    for each in thread:
-        each.join(60)
-    count = len(found)
-    assert not [each for each in threading.enumerate() if each.name == "progress"] and len(found) == count
+    for each in set(threading.enumerate()) - others:
+        if each.name == "progress":
+            each.join(60)
+            assert not each.is_alive()
 
 
 def test_without_a_terminal_items_are_counted():
@@ -54,5 +54,7 @@ def test_without_a_terminal_items_are_counted():
 
 
 def test_on_a_terminal_there_is_a_bar(capsys):
-    assert list(command_line.Progress(range(3), desc="folds", unit="fold", disable=False)) == [0, 1, 2]
-    assert "3/3" in capsys.readouterr().err and not [t for t in threading.enumerate() if t.name == "progress"]
+    others = set(threading.enumerate())
+    progress = command_line.Progress(range(3), desc="folds", unit="fold", disable=False)
+    assert not [each for each in set(threading.enumerate()) - others if each.name == "progress"]
+    assert list(progress) == [0, 1, 2] and "3/3" in capsys.readouterr().err

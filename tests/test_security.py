@@ -130,8 +130,8 @@ def test_names_and_reasons_reach_the_terminal_as_text(capsys, tmp_path):
     hostile = "a\x1b[2J\nb\u202e"
     command_line.set_up_logging("info")
     utils.LOGGER.info("%s  %s", hostile, "two spaces stay")
-    progress = lanes.make_progress(1)
-    lanes.Outcome().count(hostile, progress)
+    with lanes.make_progress(1) as progress:
+        lanes.Outcome().count(hostile, progress)
     assert feature_map_extractor._report(lanes.Outcome(failures=[hostile]), tmp_path) == 1
     shown = capsys.readouterr()
     assert "INFO a\\x1b[2J\\nb\\u202e  two spaces stay\n" in shown.err
