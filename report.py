@@ -7,6 +7,7 @@ network and no server. Where the video files are gone, it shows pictures of them
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +24,11 @@ import video_input
 from annotations import Annotations, Video
 from evaluation import comparison, errors, matching, predictions
 from prediction.score_file import ScoreFile
-from report_page.content import MOST_WITH_PICTURES, PageContent, VideoView
+from report_page.content import MOST_WITH_PICTURES, PageContent, Plan, VideoView
 from report_page.rendering import write_page
 from report_page.thumbnails import make_thumbnails
 
+PLAN = "plan.json"  # of plan.py
 MOST_NAMED = 12  # classes in the sentence on the model
 
 
@@ -76,8 +78,27 @@ def load_content(paths: config.PathSettings, subset: str, level: int, other: Pat
         comparison=compared,
         training=run_folder.read_log(folder) or None,
         threshold=run_folder.shown_score(folder),
+        plan=_plan(folder),
         notes=(*notes, *told, *told_too),
     )
+
+
+def _plan(folder: Path) -> Plan | None:
+    """What plan.py says of the run's settings, where it made them: beside the run, or in its folder."""
+    path = next((place / PLAN for place in (folder, folder.parent) if (place / PLAN).is_file()), None)
+    if path is None:
+        return None
+    value = utils.read_json(path)
+    try:
+        choices = tuple((c["key"], json.dumps(c["value"]), f"{c['source']}: {c['reason']}") for c in value["choices"])
+        trials = tuple(
+            (", ".join(f"{key} {json.dumps(setting)}" for key, setting in trial["changes"].items()),
+             f"{100 * trial['gain']:+.1f} ± {100 * trial['spread']:.1f}", "taken" if trial["taken"] else "")
+            for trial in value.get("search", ())
+        )  # fmt: skip
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError(f"{path}: expected what plan.py writes, received something else: remove it") from None
+    return Plan(choices, trials)
 
 
 def _video_files(folder: Path) -> dict[str, Path]:

@@ -27,6 +27,14 @@ class VideoView:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What plan.py chose and tried, each cell as text."""
+
+    choices: tuple[tuple[str, str, str], ...]  # (setting, value, who decided: why)
+    trials: tuple[tuple[str, str, str], ...]  # (changes, gain in average mAP with its spread, whether they were taken)
+
+
+@dataclass(frozen=True)
 class PageContent:
     """What a page shows; what is None has no section."""
 
@@ -41,3 +49,4 @@ class PageContent:
     threshold: float | None = None
     comparison: dict | None = None  # of comparison.compare, with `names` of the two runs
     notes: tuple[str, ...] = ()  # what a reader must know of this page
+    plan: Plan | None = None  # how plan.py chose the settings

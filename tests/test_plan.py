@@ -12,11 +12,13 @@ from made_videos import make_video
 import annotations
 import config
 import plan
+import utils
 from annotations import Annotations, Video
 from planning import folder as folders
 from planning import measured, rules, speed, writing
 from planning.rules import Choice
 from segments import Segment
+from training import run_data
 
 
 def made(*videos):
@@ -322,3 +324,13 @@ def test_bad_input_gets_one_line(make, line, tmp_path, capsys):
     assert plan.main([str(tmp_path / "mine")]) == 2
     (error,) = [told for told in capsys.readouterr().err.splitlines() if told.startswith("error: ")]
     assert re.search(line, error)
+
+
+@pytest.mark.parametrize(
+    ("frames", "assignments", "advised"),
+    [(5_000, [], True), (500_000, [], False), (5_000, ["train.learning_rate=0.002"], False)],
+)
+def test_a_plan_is_advised_where_a_small_data_set_is_trained_with_the_defaults(frames, assignments, advised, caplog):
+    caplog.set_level("INFO", utils.LOGGER.name)
+    run_data.advise_a_plan(frames, config.load(None, assignments).train)
+    assert ("python plan.py" in caplog.text) == advised

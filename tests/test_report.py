@@ -169,3 +169,25 @@ def test_a_second_run_stands_beside_the_first(run, capsys):
     assert report.main(arguments_of(run)) == 0
     data = data_of((run / "run/report.html").read_text())
     assert data["comparison"] is None and "others" not in data["videos"][0]
+
+
+def test_the_page_tells_how_the_settings_were_chosen(run):
+    assert load_content(run).plan is None
+    plan = {
+        "choices": [{"key": "data.max_frames", "value": 42, "reason": "half are <long>", "source": "rule"}],
+        "search": [
+            {"changes": {"model.num_layers": 2}, "gain": 0.021, "spread": 0.0049, "taken": True},
+            {"changes": {"data.components": None}, "gain": -0.1, "spread": 0.01, "taken": False},
+        ],
+    }
+    (run / "plan.json").write_text(json.dumps(plan))
+    content = load_content(run)
+    assert content.plan.choices == (("data.max_frames", "42", "rule: half are <long>"),)
+    assert content.plan.trials == (
+        ("model.num_layers 2", "+2.1 ± 0.5", "taken"), ("data.components null", "-10.0 ± 1.0", ""),
+    )  # fmt: skip
+    page = rendering.render(content, run / "run")
+    assert "<td>+2.1 ± 0.5</td><td>taken</td>" in page and "half are &lt;long&gt;" in page
+    (run / "run/plan.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"run/plan.json: expected what plan.py writes"):
+        load_content(run)
