@@ -9,6 +9,7 @@ In a notebook:
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -144,9 +145,16 @@ def _write_page(output: Path, run: Run, views: list[VideoView], min_score: float
         errors=None,
         training=None,
         threshold=min_score,
+        correct=_correction(output, views),
         notes=(caution,) if caution else (),
     )
     write_page(output / "index.html", content)
+
+
+def _correction(output: Path, views: list[VideoView]) -> str:
+    """The command that opens the page to label in with what was found, where the videos lie in one folder."""
+    folders = {view.file.parent for view in views}
+    return shlex.join(["python", "label.py", str(*folders), "--suggest", str(output)]) if len(folders) == 1 else ""
 
 
 def _view(found: Localization, pictures: bool) -> VideoView:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,7 @@ def load_content(paths: config.PathSettings, subset: str, level: int, other: Pat
         training=run_folder.read_log(folder) or None,
         threshold=run_folder.shown_score(folder),
         plan=_plan(folder),
+        correct=_correction(paths) if any(view.file for view in views) else "",
         notes=(*notes, *told, *told_too),
     )
 
@@ -99,6 +101,12 @@ def _plan(folder: Path) -> Plan | None:
     except (KeyError, TypeError, AttributeError):
         raise ValueError(f"{path}: expected what plan.py writes, received something else: remove it") from None
     return Plan(choices, trials)
+
+
+def _correction(paths: config.PathSettings) -> str:
+    """The command that opens the page to label in, with what the run found."""
+    parts = ["python", "label.py", paths.videos_folder, "--annotations", paths.json_data_path, "--suggest"]
+    return shlex.join(map(str, [*parts, paths.model_dir]))
 
 
 def _video_files(folder: Path) -> dict[str, Path]:

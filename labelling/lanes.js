@@ -1,6 +1,6 @@
 // The lanes: only what is in sight is drawn, what is narrower than a few pixels as one block; drawing and dragging.
 
-const MOST_DRAWN = 500; // elements of a band
+const MOST_DRAWN = 300; // elements of a band
 const EDGE = 7; // pixels around a border that take hold of it
 const MAGNET = 8; // pixels from which a border jumps to a cut or to another segment's
 const BEGUN = 4; // pixels that a drag needs, else it is a click

@@ -35,7 +35,7 @@ async function flush() {
     const answer = await tell("edit", { video: of.id, version: of.version, change });
     of.version = answer.version;
     of.status = answer.status;
-    state.counts = answer.counts;
+    Object.assign(state, { counts: answer.counts, classes: answer.classes });
     const row = state.videos.find(({ id }) => id === of.id);
     Object.assign(row, { status: answer.status, count: of.annotations.length });
     unsaved.shift();

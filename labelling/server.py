@@ -106,6 +106,7 @@ class Desk:
         self._session = secrets.token_hex(4)
         self._times: dict[str, tuple[dict, float]] = {}
         self._order: list[str] = []
+        self._shown_classes: list[str] = []
         self._to_save = threading.Event()
         self._ended = False
         self._saver = threading.Thread(target=self._save, daemon=True)
@@ -155,10 +156,18 @@ class Desk:
             "changed": self.labels.changed_elsewhere(),
             "videos": videos,
             "ordered": bool(rank),
-            "classes": self.labels.classes(),
+            "classes": self._classes(),
             "counts": self.labels.counts(),
             "teaching": self.teacher.state(),
         }
+
+    def _classes(self) -> list[str]:
+        """The classes that are labelled or suggested; what came first stays first, as keys and colours go by it."""
+        suggested = self.suggestions.classes() if self.suggestions else []
+        there = dict.fromkeys([*self.labels.classes(), *suggested])
+        known = [name for name in self._shown_classes if name in there]
+        self._shown_classes = [*known, *(name for name in there if name not in known)]
+        return self._shown_classes
 
     def open(self, question: dict) -> dict:
         """A video: what is labelled and suggested in it, the times of its frames, and what plays it."""
@@ -195,7 +204,12 @@ class Desk:
         end = self._times[video.id][1]
         version = self.labels.edit(video.id, question["version"], question["change"], video.subset, end)
         self._to_save.set()
-        return {"version": version, "status": self.labels.status(video.id), "counts": self.labels.counts()}
+        return {
+            "version": version,
+            "status": self.labels.status(video.id),
+            "counts": self.labels.counts(),
+            "classes": self._classes(),
+        }
 
     def name_class(self, question: dict) -> dict:
         """Add or rename a class."""
@@ -204,6 +218,7 @@ class Desk:
             self.labels.name_class(new)
         else:
             self.labels.rename_class(old, new)
+            self._shown_classes = [new if name == old else name for name in self._shown_classes]
         self._to_save.set()
         return self.state({})
 

@@ -28,12 +28,17 @@ class Suggestions:
         self._segments: dict[str, list[dict]] = {}
         for file in files:
             self._segments |= load_predictions(file)
+        self._classes = sorted({one["label"] for found in self._segments.values() for one in found})
         self._scores = sorted(run.glob("scores_*.npz")) if run.is_dir() else []
 
     def of_video(self, name: str) -> list[dict]:
         """The suggested segments of a video, {label, score, segment}, best first."""
         found = self._segments.get(name, [])
         return sorted(found, key=lambda segment: -segment["score"])[:MOST]
+
+    def classes(self) -> list[str]:
+        """The classes that are suggested anywhere, sorted."""
+        return self._classes
 
     def videos(self) -> Collection[str]:
         """The videos of which there are predictions."""

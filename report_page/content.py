@@ -48,5 +48,6 @@ class PageContent:
     # without truth `decoding.SHOWN_SCORE`
     threshold: float | None = None
     comparison: dict | None = None  # of comparison.compare, with `names` of the two runs
+    correct: str = ""  # the command of label.py that opens these videos with what was found; "": none
     notes: tuple[str, ...] = ()  # what a reader must know of this page
     plan: Plan | None = None  # how plan.py chose the settings

@@ -31,7 +31,8 @@ def test_an_edit_from_the_page_is_saved(server, tmp_path):
     address, desk = server
     origin = address.split("/t0ken")[0]
     status, body = post(address, "edit", an_edit(), Origin=origin, **{"Sec-Fetch-Site": "same-origin"})
-    assert status == 200 and json.loads(body) == {"version": 1, "status": "in work", "counts": {"jump": 1}}
+    told = {"version": 1, "status": "in work", "counts": {"jump": 1}, "classes": ["jump"]}
+    assert status == 200 and json.loads(body) == told
     desk.labels.save()
     entry = json.loads((tmp_path / "annotations.json").read_text())["database"]["v0"]
     assert entry["annotations"] == [action(0, 1)] and entry["duration"] == 2.0
@@ -169,6 +170,10 @@ def test_a_run_suggests_segments_and_an_order(folder, tmp_path):
         told = json.loads(request(address, path="open?video=v1")[2])
         assert [suggestion["score"] for suggestion in told["suggestions"]] == [0.9, 0.2]
         assert post(address, "edit", an_edit("v1", reject=[action(1, 2)]))[0] == 200
+        # suggested ones count, and keep their keys whatever comes
+        assert json.loads(post(address, "edit", an_edit(add=[action(0, 1, "a new one")]))[1])["classes"] == [
+            "jump", "a new one",
+        ]  # fmt: skip
         assert json.loads(request(address, path="open?video=v1")[2])["rejected"] == [action(1, 2)]
 
 

@@ -170,6 +170,7 @@ def test_a_corrupt_video_among_good_ones(run_folder, loads, tmp_path, monkeypatc
     assert lines == ["video,start,end,label,score", *(line for name in results
                      for line in (tmp_path / f"localized/{name}.csv").read_text().splitlines()[1:])]  # fmt: skip
     page = (tmp_path / "localized/index.html").read_text()
+    assert "label.py" not in page  # they lie in two folders
     assert "made set" in page and "v-2" in page
     # nothing beside the user's videos, no temporary files
     assert sorted(path.name for path in tmp_path.rglob("b/*")) == ["v.mp4", "w.mp4"]
@@ -275,6 +276,7 @@ def test_a_trained_model_finds_the_actions_of_a_sample_video(sample, tmp_path):
     assert hits(found, truth) >= len(truth) / 2
     page = (tmp_path / "out/index.html").read_text()
     assert "drawn figures only" in page and "sample_testing_00" in page
+    assert f"python label.py {video.parent} --suggest {tmp_path / 'out'}" in page
     script(
         "metrics.py", "--ground-truth", sample / "data/sample/annotations.json", "--subset", "testing",
         "--predictions", tmp_path / "out/predictions.json", "--output", tmp_path / "scored.json",

@@ -133,8 +133,10 @@ def test_the_command_writes_the_page(run, capsys):
     assert report.main(arguments_of(run)) == 0
     printed = capsys.readouterr().out
     assert re.search(r"2 videos, 0\.\d MB -> .*report\.html", printed) and "No score curves" in printed
-    data = data_of((run / "run/report.html").read_text())
-    assert data["verdict"].endswith("and the borders are close.")
+    page = (run / "run/report.html").read_text()
+    assert data_of(page)["verdict"].endswith("and the borders are close.")
+    command = f"python label.py {run / 'videos'} --annotations {run / 'annotations.json'} --suggest {run / 'run'}"
+    assert f"Correct this: <code>{command}</code>" in page
     assert report.main([*arguments_of(run), "--output", str(run / "other.html")]) == 0
     assert (run / "other.html").is_file()
 
