@@ -16,6 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 import utils
 
+MOST_TOLD = 20  # wrong keys of one file that are printed
+
 SUBSETS = ("training", "validation", "testing")
 Subset = Literal["training", "validation", "testing"]
 Backbone = Literal["inception_resnet_v2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
@@ -326,7 +328,8 @@ def _explain(error: ValidationError, layers: list[tuple[str, dict]]) -> str:
             received = f"{where}{section}.{key}{positions}: received {problem['input']!r:.80}, expected "
             message = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
             clauses.setdefault(received, []).append(message)
-    return "; ".join(prefix + " or ".join(messages) for prefix, messages in clauses.items())
+    told = [prefix + " or ".join(messages) for prefix, messages in list(clauses.items())[:MOST_TOLD]]
+    return "; ".join(told) + (f"; and {len(clauses) - MOST_TOLD} more" if len(clauses) > MOST_TOLD else "")
 
 
 def _instead_of(section: str, key: str) -> str:

@@ -45,6 +45,8 @@ _MESSAGES = (
      r"video (is )?(unavailable|not available)|video isn.?t available|video does not exist"),
     ("not_a_video", r"unsupported url|no media found"),
 )  # fmt: skip
+# of what a library says, what is looked through: a site may put a page of its own into it
+MOST_LETTERS = 20_000
 _NETWORK_CLASSES = frozenset(
     ("TransportError", "ContentTooShortError", "URLError", "HTTPException", "ConnectionError", "TimeoutError")
 )
@@ -74,7 +76,7 @@ def classify(error: BaseException) -> Failure:
     """
     chain = list(_causes(error))
     names = {parent.__name__ for link in chain for parent in type(link).__mro__}
-    text = " ".join(str(link) for link in chain).lower()
+    text = " ".join(str(link)[:MOST_LETTERS] for link in chain).lower()[:MOST_LETTERS]
     said = next((reason for reason, pattern in _MESSAGES if re.search(pattern, text)), None)
     status, headers = _http_status(chain, text)
     if isinstance(error, Failed):
@@ -91,7 +93,7 @@ def classify(error: BaseException) -> Failure:
         reason = "network"
     else:
         reason = "other"
-    return Failure(reason, _one_line(str(error)), _retry_after(headers))
+    return Failure(reason, _one_line(str(error)[:MOST_LETTERS]), _retry_after(headers))
 
 
 def advice(reason: str) -> str:
@@ -170,5 +172,5 @@ def _one_line(text: str) -> str:
     text = re.sub(r"^ERROR:\s*", "", text)
     text = re.sub(r"^\[[^\]]+\]\s*(\S+: )?", "", text)
     text = re.split(r"\(caused by|; please report|\. Use --cookies|; use --", text, maxsplit=1)[0]
-    text = re.sub(r"HTTPS?Connection(Pool)?\([^)]*\): ", "", text)
+    text = re.sub(r"HTTPS?Connection(Pool)?\([^()]*\): ", "", text)
     return one_line(text)[:240].rstrip(" .;")

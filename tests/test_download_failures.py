@@ -1,12 +1,14 @@
 """Why a download failed: real messages, statuses and exception classes of both libraries -> reason and advice."""
 
 import email.utils
+import re
 import time
 import urllib.error
 from email.message import Message
 
 import pytest
 
+from download import failures
 from download.failures import BELIEVED_AFTER, REASONS, advice, classify
 
 yt_dlp = pytest.importorskip("yt_dlp", reason="requirements-download.txt is not installed")
@@ -106,3 +108,24 @@ def test_a_message_is_one_plain_line():
 def test_every_reason_has_advice_and_final_ones_exist():
     assert all(advice(reason) for reason in REASONS)
     assert set(BELIEVED_AFTER) < set(REASONS)
+
+
+def test_the_patterns_see_a_bounded_part_of_what_a_site_says(monkeypatch):
+    """However much that is: one of them looked at all the rest from each of its beginnings."""
+    looked = []
+
+    class Counting:
+        def __getattr__(self, name):
+            def call(pattern, *arguments, **more):
+                looked.append(max(len(text) for text in (pattern, *arguments) if isinstance(text, str)))
+                return getattr(re, name)(pattern, *arguments, **more)
+
+            return call
+
+    monkeypatch.setattr(failures, "re", Counting())
+    failure = classify(Exception("HTTPConnection(" * 100_000 + "this video is private"))
+    assert failure.reason == "other" and len(failure.message) <= 240
+    assert looked and max(looked) <= failures.MOST_LETTERS
+    assert classify(Exception("x" * 10_000 + "this video is private")).reason == "private"
+    text = "HTTPSConnection(host='a', port=443): timed out"
+    assert classify(Exception(text)).message == "timed out"
