@@ -280,7 +280,7 @@ def _convert_parser() -> argparse.ArgumentParser:
     parser.add_argument("--videos", type=Path, metavar="FOLDER", help="tell durations, subsets and frame rates")
     parser.add_argument("--fps", type=float, metavar="F", help="of formats that count frames, for all videos")
     parser.add_argument("--first-frame", type=int, choices=(0, 1), help="the number of a video's first frame there")
-    parser.add_argument("--observer", metavar="NAME", help="one of several people (BORIS: an observation)")
+    parser.add_argument("--observer", metavar="NAME", help="a person; an observation of BORIS; a tier of ELAN")
     parser.add_argument("--skip-errors", action="store_true", help="leave out what cannot be used, and say what")
     parser.add_argument("--min-score", type=float, metavar="S", help="of predictions, those of this score or more")
     parser.add_argument("-v", "--verbosity", choices=command_line.LEVELS, default="info", metavar="LEVEL")

@@ -20,7 +20,7 @@ FURTHER = "media beside the first video (passed over)"
 
 
 def read(drafts: Drafts, path: Path) -> None:
-    """Read all tiers, or those of the annotator that `observer` names."""
+    """Read all tiers, or the one, or those of the annotator, that `observer` names."""
     _check(path)
     from pympi import Eaf
 
@@ -41,7 +41,7 @@ def read(drafts: Drafts, path: Path) -> None:
     if len(people) > 1 and drafts.options.observer is None:
         raise ValueError(f"{path}: tiers of several annotators, {sorted(people)}: --observer NAME chooses one")
     for name, (aligned, referring, attributes) in tiers.items():
-        if drafts.options.observer not in (None, attributes.get("ANNOTATOR", "")):
+        if drafts.options.observer not in (None, name, attributes.get("ANNOTATOR", "")):
             drafts.odd("tiers are left out for --observer", f"tier {name!r}")
             continue
         for id_ in referring:
@@ -54,7 +54,7 @@ def read(drafts: Drafts, path: Path) -> None:
             try:
                 times = [file.timeslots.get(slot) for slot in (begin, end)]
                 if None in times:
-                    raise ValueError("has no time: give it one in ELAN")
+                    raise ValueError("has no time of its own; --observer TIER reads one tier alone")
                 drafts.add(draft, (times[0] + origin) / 1000, (times[1] + origin) / 1000, label or name)
             except ValueError as error:
                 drafts.wrong(place, error)

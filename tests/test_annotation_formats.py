@@ -67,6 +67,7 @@ def test_elan_offsets_people_and_missing_times(tmp_path):
     with pytest.raises(ValueError, match=r"several annotators, \['A', 'B'\]: --observer NAME"):
         read(tmp_path / "a.eaf", people)
     assert read(tmp_path / "a.eaf", observer="A") == {"my party": [Segment(1.5, 3.25, "Jump & run")]}
+    assert read(tmp_path / "a.eaf", observer="Sit") == {"my party": [Segment(1.5, 3.25, "Sit")]}
     with pytest.raises(ValueError, match="tier 'actions', a1: has no time"):
         read(tmp_path / "a.eaf", EAF.format(**PLAIN | {"end": "ts3"}))
 
