@@ -16,9 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 import utils
 
-MOST_TOLD = 20  # wrong keys of one file that are printed
-
 SUBSETS = ("training", "validation", "testing")
+MOST_TOLD = 20  # wrong keys of one file that are printed
 Subset = Literal["training", "validation", "testing"]
 Backbone = Literal["inception_resnet_v2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
 DEFAULTS_FILE = Path(__file__).with_name("config.yml")
