@@ -271,7 +271,7 @@ def parse_assignment(text: str) -> dict[str, dict]:
     section, dot, key = name.strip().partition(".")
     if not (equals and dot and section and key):
         raise ValueError(f"--set {text}: expected section.key=value, for example --set train.max_steps=500")
-    if value and _is_path(section, key) and value not in ("null", "~"):
+    if value and _is_path(section, key) and value not in ("null", "~") and "\0" not in value:
         return {section: {key: value}}
     try:
         node = yaml.compose(value, Loader=utils.YamlLoader)

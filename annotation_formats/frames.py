@@ -9,8 +9,6 @@ from __future__ import annotations
 import csv
 import io
 
-import numpy as np
-
 import segments
 from annotation_formats.drafts import Draft, Drafts
 from segments import BACKGROUND_NAME
@@ -32,6 +30,8 @@ def recognised(text: str) -> bool:
 
 
 def read(drafts: Drafts, text: str) -> None:
+    import numpy as np
+
     rows = csv.reader(io.StringIO(text))
     names = [name.strip() for name in next(rows)[1:]]
     draft, table = drafts.video(drafts.path.stem.removesuffix(SUFFIX), "1"), []
@@ -61,6 +61,8 @@ def read(drafts: Drafts, text: str) -> None:
 
 def written(drafts: Drafts, draft: Draft, labels: list[str]) -> str:
     """The table of one video, with all labels of the data set and, first, background."""
+    import numpy as np
+
     rate = drafts.rate(draft)
     table = np.zeros((round(draft.duration * rate), len(labels) + 1), np.int8)
     for segment in draft.segments:
