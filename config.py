@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 import utils
 
@@ -25,6 +25,8 @@ DEFAULTS_FILE = Path(__file__).with_name("config.yml")
 Count = Annotated[int, Field(ge=1, strict=True)]
 FromZero = Annotated[int, Field(ge=0, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1)]
+NO_MEMBERS = {"recurrent": 0, "convolutional": 0}  # a kind that is left out has none
+Members = Annotated[dict[Literal["recurrent", "convolutional"], FromZero], AfterValidator(lambda own: NO_MEMBERS | own)]
 LowerCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)  # the original wrote LSTM
 
 
@@ -134,6 +136,15 @@ class ModelSettings(Section):
     merge: BindsModel[Literal["average", "concatenate"]]
     dropout: BindsModel[float] = Field(ge=0, lt=1)
     predict_mode: BindsModel[Literal["frames", "last", "mode"]]
+    output: BindsModel[Literal["softmax", "sigmoid"]]
+    members: BindsModel[Members]
+
+    @model_validator(mode="after")
+    def _usable_together(self) -> ModelSettings:
+        frames_only = self.output == "sigmoid" or self.members["convolutional"]
+        if self.members == NO_MEMBERS or (frames_only and self.predict_mode != "frames"):
+            raise ValueError("members are at least one; output sigmoid and convolutional ones need predict_mode frames")
+        return self
 
 
 class TrainSettings(Section):
@@ -231,12 +242,12 @@ class Config(Section):
     download: DownloadSettings
 
     @model_validator(mode="after")
-    def _prediction_windows_leave_no_gap(self) -> Config:
+    def _usable_together(self) -> Config:
         if self.predict.window_stride > self.data.max_frames:
-            raise ValueError(
-                f"predict.window_stride must not exceed data.max_frames ({self.data.max_frames}): frames between "
-                f"windows would have no score. Received: {self.predict.window_stride}"
-            )
+            gap = f"frames between windows would have no score. Received: {self.predict.window_stride}"
+            raise ValueError(f"predict.window_stride must not exceed data.max_frames ({self.data.max_frames}): {gap}")
+        if self.model.output == "sigmoid" and self.predict.method == "runs":
+            raise ValueError("predict.method runs takes one class a frame, model.output sigmoid several: use peaks")
         return self
 
     def to_yaml(self) -> str:
@@ -284,9 +295,8 @@ def parse_assignment(text: str) -> dict[str, dict]:
 
 
 def _is_path(section: str, key: str) -> bool:
-    if section not in Config.model_fields:
-        return False
-    field = Config.model_fields[section].annotation.model_fields.get(key)
+    known = Config.model_fields
+    field = known[section].annotation.model_fields.get(key) if section in known else None
     return field is not None and Path in (field.annotation, *get_args(field.annotation))
 
 
@@ -338,13 +348,3 @@ def _instead_of(section: str, key: str) -> str:
     near = [f"{section}.{name}" if key else name for name in difflib.get_close_matches(str(key or section), known, 1)]
     likely = [f"{name}.{key}" for name, keys in sections.items() if key in keys] or near
     return f"did you mean {' or '.join(likely)}?" if likely else f"expected one of {', '.join(known)}"
-
-
-def differences(one: Config, other: Config, what: Literal["model", "run"]) -> list[str]:
-    """Where two configurations differ in what binds a model or a run: `section.key: value there, value here` each."""
-    return [
-        f"{name}.{key}: {getattr(getattr(one, name), key)!r} there, {value!r} here"
-        for name, section in other
-        for key, value in section
-        if getattr(getattr(one, name), key) != value and section.binds(key, what)
-    ]

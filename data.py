@@ -9,6 +9,7 @@ of a whole video), D numbers a frame as stored, D' after preparation, W windows,
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ class FeatureStore:
 
     `features` [sum of T, D'], which a file may back (np.memmap), `labels` [sum of T] int32 (IGNORED where a frame is
     not to be learnt), `timestamps` [sum of T] float64, `cuts` [sum of T] bool, True after a shot cut; video i has the
-    rows `offsets[i]` to `offsets[i + 1]`; `durations` in seconds. `missing` are ids without a feature file.
+    rows `offsets[i]` to `offsets[i + 1]`; `durations` in seconds. `missing` are ids without a feature file. `targets`,
+    where a frame may show several classes: uint8 [sum of T, K], 1 for each, and for background where it shows none.
     """
 
     ids: tuple[str, ...]
@@ -51,6 +53,7 @@ class FeatureStore:
     offsets: np.ndarray
     durations: tuple[float, ...]
     missing: tuple[str, ...]
+    targets: np.ndarray | None = None
 
     def rows(self, video: int) -> slice:
         return slice(self.offsets[video], self.offsets[video + 1])
@@ -67,6 +70,7 @@ class FeatureStore:
             offsets=np.concatenate([[0], np.cumsum(np.diff(self.offsets)[videos])]),
             durations=tuple(self.durations[video] for video in videos),
             missing=(),
+            targets=None if self.targets is None else self.targets[rows],
         )
 
     def boundaries(self, video: int) -> np.ndarray:
@@ -97,9 +101,24 @@ def present_files(folder: Path, subset: str, videos: list[Video]) -> tuple[list[
 
 def video_labels(video: Video, timestamps: np.ndarray, class_index: dict[str, int]) -> np.ndarray:
     """The class [T] int32 of each sampled frame of a video; labels that `class_index` lacks count as background."""
+    return segments.frame_labels(timestamps, *_known_segments(video, class_index))
+
+
+def _known_segments(video: Video, class_index: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The segments [N, 2] of a video whose labels `class_index` has, and their classes [N]."""
     labelled = [segment for segment in video.labelled_segments() if segment.label in class_index]
     spans = np.asarray([(segment.start, segment.end) for segment in labelled], np.float64).reshape(-1, 2)
-    return segments.frame_labels(timestamps, spans, np.asarray([class_index[s.label] for s in labelled], np.int32))
+    return spans, np.asarray([class_index[segment.label] for segment in labelled], np.int32)
+
+
+def with_targets(store: FeatureStore, videos: list[Video], class_index: dict[str, int]) -> FeatureStore:
+    """The store with the `targets` that the annotations of its `videos` (which may be more) give."""
+    by_id, count = {video.id: video for video in videos}, 1 + max(class_index.values())
+    targets = []
+    for number, name in enumerate(store.ids):
+        spans, classes = _known_segments(by_id[name], class_index)
+        targets.append(segments.frame_targets(store.timestamps[store.rows(number)], spans, classes, count))
+    return dataclasses.replace(store, targets=np.concatenate(targets))
 
 
 def open_store(
@@ -247,21 +266,22 @@ def input_fn(
       augmentation: in training, with `order`; a pure function of its seed and of the batch's number in the run.
 
     Returns:
-      A dataset of dicts: features [B, T, D'] in the store's precision, labels int32 [B, T], mask bool [B, T]. With
-      several replicas in `order`, one after the other for each of those here, its share of each batch, filled up with
-      masked windows.
+      A dataset of dicts: features [B, T, D'] in the store's precision, labels int32 [B, T], mask bool [B, T], and where
+      the store has them targets uint8 [B, T, K]. With several replicas in `order`, one after the other for each of
+      those here, its share of each batch, filled up with masked windows.
     """
     import tensorflow as tf
 
     # a GPU has other use for its memory
     with tf.device("CPU"):
         labels = tf.convert_to_tensor(store.labels)
+        targets = None if store.targets is None else tf.convert_to_tensor(store.targets)
         offsets = tf.convert_to_tensor(np.asarray(store.offsets, np.int64))
         look_up = _row_reader(store.features)
     position = tf.range(length, dtype=tf.int64)[None, :]
 
-    def gather(number: tf.Tensor, batch: tf.Tensor) -> dict[str, tf.Tensor]:  # [2], [B, 2]
-        first, frames = batch[:, :1], batch[:, 1:]
+    def gather(number: tf.Tensor, window: tf.Tensor) -> dict[str, tf.Tensor]:  # [2], [B, 2]
+        first, frames = window[:, :1], window[:, 1:]
         mask = position < frames  # [B, T]
         rows = first + tf.minimum(position, tf.maximum(frames - 1, 0))
         if augmentation is not None:
@@ -273,11 +293,12 @@ def input_fn(
         # most batches have no padding
         zero = tf.zeros((), gathered.dtype)
         padded = tf.cond(tf.reduce_all(mask), lambda: gathered, lambda: tf.where(mask[..., None], gathered, zero))
-        return {
+        batch = {
             "features": padded,
             "labels": tf.where(mask, tf.gather(labels, rows), segments.BACKGROUND),
             "mask": mask,
         }
+        return batch if targets is None else batch | {"targets": tf.gather(targets, rows)}
 
     if order is None:
         dataset = tf.data.Dataset.from_tensor_slices(windows).batch(batch_size).map(lambda batch: ([0, 0], batch))

@@ -1,4 +1,4 @@
-"""Windows of features [B, T, D] -> class logits [B, T, K]: the recurrent classifier, its targets and its loss.
+"""Windows of features [B, T, D] -> class logits [B, T, K]: the classifier and its members, its targets and its loss.
 
 The recurrence is computed the way that is fast on the device at hand. Symbols: B windows a batch, T frames a window,
 D numbers a frame, U units a direction, K classes with background.
@@ -17,12 +17,21 @@ if TYPE_CHECKING:
 # windows up to this many frames are written out frame by frame: a loop in the graph costs a quarter of the speed at 15
 # frames and batch 15, and its share shrinks as windows and batches grow, while the time to trace grows with the frames
 UNROLLED_FRAMES = 64
+# of a convolutional member
+CHANNELS, DILATIONS = 64, (1, 2, 4, 8, 16, 32)
 
 
 def build_classifier(
     input_size: int, classes: int, settings: ModelSettings, precision: str = "float32", portable: bool = False
 ) -> keras.Model:
-    """Build the bidirectional recurrent classifier of windows (Ullah et al. 2018, averaged directions by default).
+    """Build the classifier of windows: one member, or the mean of several; see `build_members` and `mean_of`."""
+    return mean_of(build_members(input_size, classes, settings, precision, portable), settings.output)
+
+
+def build_members(
+    input_size: int, classes: int, settings: ModelSettings, precision: str = "float32", portable: bool = False
+) -> list[keras.Model]:
+    """Build the classifiers of windows that `model.members` asks for, of the same inputs; they share no weights.
 
     Args:
         input_size: D', numbers a prepared frame.
@@ -32,19 +41,67 @@ def build_classifier(
         portable: leave out what only a GPU can run, for an export.
 
     Returns:
-        A model of [features float32 [B, T, D'], mask bool [B, T]] -> logits float32 [B, T, K]. With `predict_mode`
-        last or mode a window has one class: its logits are the same in each of its frames.
+        Models of [features float32 [B, T, D'], mask bool [B, T]] -> logits float32 [B, T, K]. With `predict_mode` last
+        or mode a window has one class: its logits are the same in each of its frames.
     """
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
     features = keras.Input((None, input_size), name="features")
     mask = keras.Input((None,), dtype="bool", name="mask")
-    signal = features
-    # what has weights has a name of its own, by which another run can begin with them
+    members = []
+    for number in range(sum(settings.members.values())):
+        # what has weights has a name of its own, by which another run can begin with them
+        prefix = f"member_{number}_" if number else ""
+        signal = _dense(features, mask, settings, policy, prefix)
+        if number < settings.members["recurrent"]:
+            signal = _recurrent(signal, mask, settings, policy, portable, prefix)
+        else:
+            signal = _convolutional(signal, mask, settings.dropout, policy, prefix)
+        logits = keras.layers.Dense(classes, name=f"{prefix}logits", dtype="float32")(signal)
+        if settings.predict_mode != "frames":
+            logits = _RepeatOverFrames()([logits, mask])  # [B, K] -> [B, T, K]
+        members.append(keras.Model([features, mask], logits, name=f"{prefix}classifier"))
+    return members
+
+
+def mean_of(members: list[keras.Model], output: str) -> keras.Model:
+    """The model whose probabilities are the mean of its members'; of one member that member itself."""
+    if len(members) == 1:
+        return members[0]
+    logits = keras.ops.stack([member.output for member in members])  # [members, B, T, K]
+    if output == "softmax":
+        mean = keras.ops.logsumexp(keras.ops.log_softmax(logits), axis=0)
+    else:
+        on, off = (keras.ops.logsumexp(keras.ops.log_sigmoid(sign * logits), axis=0) for sign in (1, -1))
+        mean = on - off
+    return keras.Model(members[0].inputs, mean, name="classifier")
+
+
+def probabilities(logits: tf.Tensor, output: str) -> tf.Tensor:
+    """Of one class a frame (`model.output` softmax), or of each class by itself (sigmoid)."""
+    return tf.nn.softmax(logits) if output == "softmax" else tf.sigmoid(logits)
+
+
+def _dense(
+    signal: keras.KerasTensor, mask: keras.KerasTensor, settings: ModelSettings, policy: str, prefix: str
+) -> keras.KerasTensor:
     for number, units in enumerate(settings.fully_connected):
-        signal = keras.layers.Dense(units, use_bias=False, dtype=policy, name=f"dense_{number}")(signal)
+        signal = keras.layers.Dense(units, use_bias=False, dtype=policy, name=f"{prefix}dense_{number}")(signal)
         # padded frames stay out of the statistics
-        signal = keras.layers.BatchNormalization(dtype=policy, name=f"norm_{number}")(signal, mask=mask)
-        signal = keras.layers.ReLU(dtype=policy)(signal)
+        norm = keras.layers.BatchNormalization(dtype=policy, name=f"{prefix}norm_{number}")
+        signal = keras.layers.ReLU(dtype=policy)(norm(signal, mask=mask))
+    return signal
+
+
+def _recurrent(
+    signal: keras.KerasTensor,
+    mask: keras.KerasTensor,
+    settings: ModelSettings,
+    policy: str,
+    portable: bool,
+    prefix: str,
+) -> keras.KerasTensor:
+    """[B, T, D] -> states [B, T, U or 2 U] of a bidirectional recurrent network (Ullah et al. 2018, averaged directions
+    by default); [B, …] of the whole window where `predict_mode` asks for one class."""
     lstm = settings.cell_type == "lstm"
     cell, both = (keras.layers.LSTM, BidirectionalLSTM) if lstm else (keras.layers.GRU, keras.layers.Bidirectional)
     for number in range(settings.num_layers):
@@ -56,11 +113,30 @@ def build_classifier(
             dtype=policy, name="cell",
         )  # fmt: skip
         merge = {"average": "ave", "concatenate": "concat"}[settings.merge]
-        signal = both(one_way, merge_mode=merge, dtype=policy, name=f"recurrent_{number}")(signal, mask=mask)
-    logits = keras.layers.Dense(classes, name="logits", dtype="float32")(signal)
-    if settings.predict_mode != "frames":
-        logits = _RepeatOverFrames()([logits, mask])  # [B, K] -> [B, T, K]
-    return keras.Model([features, mask], logits, name="classifier")
+        layer = both(one_way, merge_mode=merge, dtype=policy, name=f"{prefix}recurrent_{number}")
+        signal = layer(signal, mask=mask)
+    return signal
+
+
+def _convolutional(
+    signal: keras.KerasTensor, mask: keras.KerasTensor, dropout: float, policy: str, prefix: str
+) -> keras.KerasTensor:
+    """[B, T, D] -> [B, T, CHANNELS], by a stage of dilated residual layers (MS-TCN, Farha and Gall 2019,
+    https://arxiv.org/abs/1903.01945), which sees as many frames on each side as its dilations add up to."""
+
+    def real(signal: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.ops.where(mask[..., None], signal, 0)
+
+    signal = keras.layers.Dropout(dropout, dtype=policy)(real(signal))
+    signal = real(keras.layers.Dense(CHANNELS, dtype=policy, name=f"{prefix}entry")(signal))
+    for number, dilation in enumerate(DILATIONS):
+        seen = keras.layers.Conv1D(
+            CHANNELS, 3, padding="same", dilation_rate=dilation, activation="relu", dtype=policy,
+            name=f"{prefix}dilated_{number}",
+        )(signal)  # fmt: skip
+        seen = keras.layers.Dense(CHANNELS, dtype=policy, name=f"{prefix}mixed_{number}")(seen)
+        signal = real(signal + keras.layers.Dropout(dropout, dtype=policy)(seen))
+    return signal
 
 
 class _RepeatOverFrames(keras.layers.Layer):
@@ -93,27 +169,35 @@ def target_labels(labels: tf.Tensor, mask: tf.Tensor, predict_mode: str, classes
 
 
 def masked_cross_entropy(
-    labels: tf.Tensor,
+    targets: tf.Tensor,
     logits: tf.Tensor,
     mask: tf.Tensor,
     class_weights: tf.Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Softmax cross-entropy of the real frames of a batch, weighted by class: its sum, and that of the weights.
+    """Cross-entropy of the real frames of a batch, weighted by class: its sum, and that of the weights.
 
     The loss is their quotient; where replicas share a batch, that of this one's sum and of all the weights.
 
     Args:
-        labels: int32 [B, T].
+        targets: the class of each frame, int32 [B, T]: softmax cross-entropy. Or 1 for each class that a frame shows,
+            else 0, [B, T, K]: binary cross-entropies, summed; a frame weighs as its classes do on average.
         logits: float32 [B, T, K].
         mask: bool [B, T].
         class_weights: float32 [K]; None: every frame counts alike.
         label_smoothing: share of each target that is spread evenly over all classes (Szegedy et al. 2016).
     """
     weights = tf.cast(mask, logits.dtype)
+    if targets.shape.rank == 3:
+        targets = tf.cast(targets, logits.dtype)
+        if class_weights is not None:
+            weights *= tf.math.divide_no_nan(tf.linalg.matvec(targets, class_weights), tf.reduce_sum(targets, -1))
+        targets += label_smoothing * (tf.reduce_mean(targets, -1, keepdims=True) - targets)
+        losses = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), -1)
+        return tf.reduce_sum(losses * weights), tf.reduce_sum(weights)
     if class_weights is not None:
-        weights *= tf.gather(class_weights, labels)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        weights *= tf.gather(class_weights, targets)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
     if label_smoothing:
         even = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
         losses += label_smoothing * (even - losses)

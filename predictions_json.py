@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class TrainedModel:
       feature_spec: `extractor.json` of the features it was trained on.
       segment_seconds: [K, Q] quantiles, evenly spaced from 0 to 1, of the lengths of each class's training segments.
       classify: see `Classify`.
+      output: softmax: a frame's probabilities sum to 1 | sigmoid: each class's is by itself.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +46,7 @@ class TrainedModel:
     feature_spec: dict
     segment_seconds: np.ndarray
     classify: Classify
+    output: Literal["softmax", "sigmoid"] = "softmax"
 
 
 def frame_scores(store: data.FeatureStore, classify: Classify, max_frames: int, stride: int) -> list[np.ndarray]:
@@ -85,7 +88,9 @@ def predict(
     results = {}
     for video, (video_id, probabilities) in enumerate(zip(store.ids, scores, strict=True)):
         cuts = store.cuts[store.rows(video)]
-        detections = decoding.decode(probabilities, store.boundaries(video), settings, cuts, model.segment_seconds)
+        detections = decoding.decode(
+            probabilities, store.boundaries(video), settings, cuts, model.segment_seconds, model.output
+        )
         results[video_id] = [
             {
                 "label": model.classes[label],
@@ -119,7 +124,8 @@ def write_subset(
     write_predictions(path, version, results)
     scores_path = run_folder.scores_file(folder, chosen.subset)
     if chosen.save_scores:
-        score_file.write_scores(scores_path, model.classes, _refined(store, scores, chosen))
+        refined = _refined(store, scores, chosen, model.output)
+        score_file.write_scores(scores_path, model.classes, refined, model.output)
     else:
         # those of an earlier run would belie the predictions
         scores_path.unlink(missing_ok=True)
@@ -128,12 +134,15 @@ def write_subset(
 
 
 def _refined(
-    store: data.FeatureStore, scores: list[np.ndarray], settings: config.PredictSettings
+    store: data.FeatureStore,
+    scores: list[np.ndarray],
+    settings: config.PredictSettings,
+    output: Literal["softmax", "sigmoid"],
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Of each video the id, the smoothed scores that its segments were decoded from, and its boundaries."""
     for video, (name, probabilities) in enumerate(zip(store.ids, scores, strict=True)):
         boundaries, cuts = store.boundaries(video), store.cuts[store.rows(video)]
-        yield name, decoding.refine(probabilities, boundaries, settings, cuts), boundaries
+        yield name, decoding.refine(probabilities, boundaries, settings, cuts, output), boundaries
 
 
 def write_predictions(path: Path, version: str, results: dict[str, list[dict]]) -> None:
@@ -144,7 +153,7 @@ def write_predictions(path: Path, version: str, results: dict[str, list[dict]]) 
 
 def refuse_differences(differing: list[str], run_config: Path) -> None:
     """Raise ValueError that names in what settings and those that a run was trained with are `differing`, if anything;
-    see `config.differences`."""
+    see `run_folder.differences`."""
     if differing:
         raise ValueError(f"{run_config}: trained with other settings: {'; '.join(differing)}. Use -c {run_config}")
 
@@ -159,7 +168,7 @@ def load_trained(folder: Path) -> TrainedModel:
     value = utils.read_json(description)
     try:
         prepared = preparation.preparation_from_json(value["preparation"])
-        classes, feature_spec = tuple(value["classes"]), value["features"]
+        classes, feature_spec, output = tuple(value["classes"]), value["features"], value.get("output", "softmax")
         segment_seconds = np.asarray(value["segment_seconds"], np.float64).reshape(len(classes), -1)
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{description}: expected what trainer.py writes; train again") from None
@@ -171,7 +180,7 @@ def load_trained(folder: Path) -> TrainedModel:
 
     # the signature keeps only a weak hold of what was loaded
     classify.loaded = loaded
-    return TrainedModel(classes, prepared, feature_spec, segment_seconds, classify)
+    return TrainedModel(classes, prepared, feature_spec, segment_seconds, classify, output)
 
 
 def run(settings: config.Config) -> int:
@@ -179,7 +188,7 @@ def run(settings: config.Config) -> int:
     paths, subset = settings.paths, settings.predict.subset
     utils.start_tensorflow()
     model, run_config = load_trained(paths.model_dir), paths.model_dir / run_folder.CONFIG
-    refuse_differences(config.differences(config.load(run_config), settings, "model"), run_config)
+    refuse_differences(run_folder.differences(dict(config.load(run_config)), dict(settings), "model"), run_config)
     spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
     check_spec(spec, model.feature_spec, paths.feature_map_folder / SPEC_FILE, "the trained model")
     annotated = annotations.load(paths.json_data_path)

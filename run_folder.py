@@ -6,9 +6,10 @@ and for each subset that was predicted predictions_, scores_, metrics_, errors_ 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import config
 import utils
@@ -165,7 +166,7 @@ def own_decoding(folder: Path, given: config.PredictSettings) -> config.PredictS
         return given
     trained, tuned = config.load(folder / CONFIG), config.load(folder / TUNED)
     free = {name: getattr(given, name) for name in ("subset", "save_scores")}
-    if config.differences(trained, tuned, "model") or trained.predict.model_copy(update=free) != given:
+    if differences(dict(trained), dict(tuned), "model") or trained.predict.model_copy(update=free) != given:
         return given
     return tuned.predict.model_copy(update=free)
 
@@ -193,3 +194,15 @@ def load_saved_model(folder: Path) -> Any:
     except damage() as error:
         cause = " ".join(str(error).split())
         raise ValueError(f"{folder}: a damaged model, or none: {cause:.200}; copy it again, or train again") from None
+
+
+def differences(
+    one: Mapping[str, config.Section], other: Mapping[str, config.Section], what: Literal["model", "run"]
+) -> list[str]:
+    """Where sections, by name, differ in what binds a model or a run: `section.key: value there, value here` each."""
+    return [
+        f"{name}.{key}: {getattr(one[name], key)!r} there, {value!r} here"
+        for name, section in other.items()
+        for key, value in section
+        if getattr(one[name], key) != value and section.binds(key, what)
+    ]

@@ -115,6 +115,21 @@ def paint(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndarray) -> 
     return labels
 
 
+def frame_targets(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """All classes of each sampled frame: 1 for that of each segment it lies in, or for background; uint8 [T, count].
+
+    The arguments are those of `frame_labels`; `count` is K.
+    """
+    import numpy as np
+
+    targets = np.zeros((len(timestamps), count), np.uint8)
+    inside = np.searchsorted(timestamps, np.asarray(segments, np.float64).reshape(-1, 2), side="left")  # [N, 2]
+    for (first, end), number in zip(inside, classes, strict=True):
+        targets[first:end, number] = 1
+    targets[:, BACKGROUND] = ~targets.any(axis=1)
+    return targets
+
+
 def label_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Runs of equal labels: first frame, end (one behind the last frame) and label of each; [N] int."""
     import numpy as np

@@ -155,7 +155,7 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
     paths, train_settings, folder = settings.paths, settings.train, settings.paths.model_dir
     if not fresh and (folder / run_folder.CONFIG).is_file():
         saved = folder / run_folder.CONFIG
-        refuse_differences(config.differences(config.load(saved), settings, "run"), saved)
+        refuse_differences(run_folder.differences(dict(config.load(saved)), dict(settings), "run"), saved)
     elif resume:
         raise ValueError(f"{folder}: holds no run that --resume could go on with; leave it out to begin one")
     utils.start_tensorflow()
@@ -172,7 +172,8 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
         if devices.chief:
             utils.remove_temporary_files(folder)  # what kills left, such as a half saved_model
         spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
-        run_data = load_data(paths, settings.data, spec, ("training", "validation") if devices.chief else ("training",))
+        subsets = ("training", "validation") if devices.chief else ("training",)
+        run_data = load_data(paths, settings.data, spec, subsets, settings.model.output)
         state, steps = make_state(run_data, settings.model, train_settings, devices)
         evaluation, other = None, train_settings.warm_start
         if run_data.validation is not None:
@@ -278,8 +279,7 @@ def make_state(
     utils.seed_everything(train_settings.seed, deterministic)
     classes = len(run_data.classes)
     state = TrainingState(run_data.training.features.shape[1], classes, model_settings, train_settings, devices)
-    weights = class_weights(run_data.training.labels, classes, train_settings)
-    return state, TrainingSteps(state, train_settings, weights)
+    return state, TrainingSteps(state, train_settings, class_weights(run_data.training, classes, train_settings))
 
 
 def take_up(checkpoints: Checkpoints, resume: bool) -> bool:

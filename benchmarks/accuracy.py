@@ -87,7 +87,7 @@ class Scored:
 def train_and_predict(settings: config.Config, subset: str) -> Scored:
     """Train to the last step and predict `subset`, whose labels nothing but the score sees."""
     spec = require_spec(settings.paths.feature_map_folder, settings.extractor, settings.video)
-    run_data = load_data(settings.paths, settings.data, spec, ("training",))
+    run_data = load_data(settings.paths, settings.data, spec, ("training",), settings.model.output)
     training = tuning.fit(run_data, run_data.training.labels, settings.data, settings.model, settings.train)
     index = {name: number for number, name in enumerate(run_data.classes)}
     store = data.load_store(
@@ -99,7 +99,7 @@ def train_and_predict(settings: config.Config, subset: str) -> Scored:
         for stride in (chosen.window_stride, settings.data.max_frames)
     )
     refined = [
-        decoding.refine(values, store.boundaries(video), chosen, store.cuts[store.rows(video)])
+        decoding.refine(values, store.boundaries(video), chosen, store.cuts[store.rows(video)], model.output)
         for video, values in enumerate(scores)
     ]
     # the original knew neither shortest lengths nor suppression

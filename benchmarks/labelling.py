@@ -64,7 +64,7 @@ class Labeller:
             write(file, kept)
             spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
             own = paths.model_copy(update={"json_data_path": file})
-            run_data = load_data(own, settings.data, spec, ("training",))
+            run_data = load_data(own, settings.data, spec, ("training",), settings.model.output)
         train = settings.train.model_copy(update={"seed": seed})
         training = tuning.fit(run_data, run_data.training.labels, settings.data, settings.model, train)
         model = run_data.model(training.classify)

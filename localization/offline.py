@@ -94,7 +94,7 @@ def _localize(source: Source, stored: VideoFeatures, model: LoadedModel) -> Loca
     segments = tuple(
         Segment(start, end, result["label"], result["score"]) for result in found for start, end in [result["segment"]]
     )
-    refined = decoding.refine(scores[0], store.boundaries(0), settings.predict, store.cuts)
+    refined = decoding.refine(scores[0], store.boundaries(0), settings.predict, store.cuts, trained.output)
     return Localization(
         source.id, source.file, stored.duration, segments, stored.timestamps, refined, trained.classes,
         settings.predict.shown_score,

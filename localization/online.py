@@ -126,6 +126,7 @@ class ActionFinder:
     def __init__(self, model: TrainedModel, settings: PredictSettings, min_score: float, longest: float = LONGEST):
         """`settings` is section `predict`; segments score `min_score` or more; those over `longest` seconds are cut."""
         self._classes, self._settings, self._longest = model.classes, settings, longest
+        self._output = model.output
         self._segment_seconds = model.segment_seconds
         # an action ends where its score falls below what is shown: lower levels would hold it back for long
         levels = tuple(level for level in settings.thresholds if level >= min_score) or (max(settings.thresholds),)
@@ -160,7 +161,9 @@ class ActionFinder:
         boundaries = segments.frame_boundaries(self._times, self._times[-1] if end is None else end)
         boundaries[0] = self._edge
         runs = self._settings.method == "runs"
-        smoothed = self._scores if runs else decoding.refine(self._scores, boundaries, self._settings)
+        smoothed = (
+            self._scores if runs else decoding.refine(self._scores, boundaries, self._settings, output=self._output)
+        )
         known = len(self._times)
         if end is None:
             # later frames still change the smoothed scores, and the interval, of the newest

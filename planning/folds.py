@@ -5,6 +5,8 @@ Symbols: N frames of all videos, K classes, G groups of videos.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 import config
@@ -25,8 +27,8 @@ class Folds:
         self.groups = tuning.frame_groups(store, paths.feature_map_folder, group_by)
         self._fold_of = tuning.split(self.groups, folds, seed=0)
 
-    def _data(self, settings: config.DataSettings) -> RunData:
-        return load_data(self._paths, settings, self._spec, ("training",))
+    def _data(self, settings: config.DataSettings, output: Literal["softmax", "sigmoid"] = "softmax") -> RunData:
+        return load_data(self._paths, settings, self._spec, ("training",), output)
 
     def score(
         self,
@@ -36,7 +38,7 @@ class Folds:
         predict_settings: config.PredictSettings,
     ) -> Score:
         """The average mAP of the training videos' segments, each frame scored by a model that has not seen it."""
-        run_data = self._data(data_settings)
+        run_data = self._data(data_settings, model_settings.output)
 
         def classify_after(labels: np.ndarray) -> predictions_json.Classify:
             return tuning.fit(run_data, labels, data_settings, model_settings, train_settings).classify

@@ -5,7 +5,7 @@ Symbols: T sampled frames of a video, K classes (0 is background), N segments.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -27,6 +27,7 @@ def decode(
     settings: PredictSettings,
     cuts: np.ndarray | None = None,
     segment_seconds: np.ndarray | None = None,
+    output: Literal["softmax", "sigmoid"] = "softmax",
 ) -> Detections:
     """The segments of a video.
 
@@ -37,6 +38,7 @@ def decode(
       cuts: bool [T], True where a shot cut lies before the frame; None: the video is one shot.
       segment_seconds: [K, Q] quantiles, evenly spaced from 0 to 1, of the lengths of each class's training segments, 0
         for a class that has none; None: nothing is known of them.
+      output: softmax: the probabilities of a frame sum to 1 | sigmoid: each is by itself.
 
     Returns:
       At most `max_segments` detections, best first; of equal scores the earlier and the lower class comes first.
@@ -44,7 +46,7 @@ def decode(
     if settings.method == "runs":
         detections = proposals.runs(probabilities, boundaries)
     else:
-        scores = refine(probabilities, boundaries, settings, cuts)
+        scores = refine(probabilities, boundaries, settings, cuts, output)
         if settings.method == "shots":
             detections = proposals.rows_of_shots(scores, boundaries, cuts, settings.max_shots)
         elif settings.method == "peaks":
@@ -65,13 +67,18 @@ def decode(
 
 
 def refine(
-    probabilities: np.ndarray, boundaries: np.ndarray, settings: PredictSettings, cuts: np.ndarray | None = None
+    probabilities: np.ndarray,
+    boundaries: np.ndarray,
+    settings: PredictSettings,
+    cuts: np.ndarray | None = None,
+    output: Literal["softmax", "sigmoid"] = "softmax",
 ) -> np.ndarray:
-    """Smoothed scores [T, K], moved by `shot_smoothing` towards their mean over the shot; rows still sum to 1."""
+    """Smoothed scores [T, K], moved by `shot_smoothing` towards their mean over the shot; rows that sum to 1 (`output`
+    softmax) still do."""
     if settings.smoothing_filter == "gaussian":
         scores = smooth(probabilities, boundaries, settings.smoothing)
     else:
-        scores = median(probabilities, boundaries, settings.smoothing)
+        scores = median(probabilities, boundaries, settings.smoothing, output == "softmax")
     if not settings.shot_smoothing or cuts is None or not len(scores):
         return scores
     borders, means = proposals.shot_means(scores, boundaries, cuts)
@@ -97,14 +104,16 @@ def smooth(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) ->
     return smoothed
 
 
-def median(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) -> np.ndarray:
-    """The median of each class's scores [T, K] over the frames within `seconds`, scaled to rows that sum to 1."""
+def median(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float, scaled: bool = True) -> np.ndarray:
+    """The median of each class's scores [T, K] over the frames within `seconds`, `scaled` to rows that sum to 1."""
     if seconds <= 0 or not len(probabilities):
         return probabilities
     centres = segments.frame_centres(boundaries)
     first = np.searchsorted(centres, centres - seconds)
     end = np.searchsorted(centres, centres + seconds, side="right")
     middles = np.stack([np.median(probabilities[a:b], axis=0) for a, b in zip(first, end, strict=True)])
+    if not scaled:
+        return middles.astype(probabilities.dtype)
     return (middles / np.maximum(middles.sum(axis=1, keepdims=True), EPSILON)).astype(probabilities.dtype)
 
 

@@ -21,17 +21,21 @@ MOST_POINTS = 400
 NOTICED = 0.2  # a class that reaches this score is drawn even where nothing names it
 
 
-def write_scores(path: Path, classes: Sequence[str], videos: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> None:
+def write_scores(
+    path: Path, classes: Sequence[str], videos: Iterable[tuple[str, np.ndarray, np.ndarray]], output: str = "softmax"
+) -> None:
     """Write scores as np.load reads them.
 
-    Keys: classes [K]; for each video probabilities/<id> float16 [T, K] and boundaries/<id> float64 [T + 1] seconds.
+    Keys: classes [K]; output, softmax or sigmoid (several classes of a frame at once); for each video
+    probabilities/<id> float16 [T, K] and boundaries/<id> float64 [T + 1] seconds.
 
     Args:
       path: the file.
       classes: [K] names, background first.
       videos: for each its id, scores [T, K] and the boundaries of its frames [T + 1] seconds.
+      output: `model.output` of what scored them.
     """
-    arrays: dict[str, Any] = {"classes": np.asarray(classes)}
+    arrays: dict[str, Any] = {"classes": np.asarray(classes), "output": np.asarray(output)}
     for name, probabilities, boundaries in videos:
         arrays |= {f"probabilities/{name}": probabilities.astype(np.float16), f"boundaries/{name}": boundaries}
     with utils.atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -48,7 +52,10 @@ def thin(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 class ScoreFile:
-    """The scores of a run, read video by video. Raises ValueError with the file when it is another kind of file."""
+    """The scores of a run, read video by video. Raises ValueError with the file when it is another kind of file.
+
+    `classes` [K], background first; `output` softmax, or sigmoid where a frame may show several classes at once.
+    """
 
     def __init__(self, path: Path):
         self._path = path
@@ -60,6 +67,8 @@ class ScoreFile:
             raise self._other(error) from None
         try:
             self.classes: list[str] = self._read("classes").tolist()
+            # scores of before there was a choice do not say it
+            self.output = str(self._read("output")) if "output" in self._file.files else "softmax"
         except ValueError:
             self.close()
             raise

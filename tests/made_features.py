@@ -42,7 +42,7 @@ def make_data_set(folder: Path) -> None:
 def load_data(settings: config.Config, *subsets: tuple[str, ...]) -> run_data.RunData:
     """What a run with these settings trains and evaluates on."""
     spec = records.require_spec(settings.paths.feature_map_folder, settings.extractor, settings.video)
-    return run_data.load_data(settings.paths, settings.data, spec, *subsets)
+    return run_data.load_data(settings.paths, settings.data, spec, *subsets, output=settings.model.output)
 
 
 def made_settings(folder: Path, *assignments: str) -> config.Config:

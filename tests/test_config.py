@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 import config
+import run_folder
 
 
 def test_defaults_are_the_originals_values():
@@ -146,7 +147,7 @@ BINDING = {
         "window_stride batch_size shuffle background_share jitter time_scale feature_noise feature_shift",
         "cache",
     ),
-    "model": ("fully_connected cell_type num_layers num_nodes merge dropout predict_mode", "", ""),
+    "model": ("fully_connected cell_type num_layers num_nodes merge dropout predict_mode output members", "", ""),
     "train": (
         "",
         "learning_rate schedule warmup_steps gradient_clip_norm weight_decay weight_factor class_balance "
@@ -172,9 +173,9 @@ def test_what_each_setting_binds_is_decided():
 
 def test_the_number_of_steps_binds_a_run_whose_schedule_is_laid_out_over_it():
     one, other = (config.load(None, [f"train.max_steps={steps}"]) for steps in (5, 6))
-    assert config.differences(one, other, "run") == []
+    assert run_folder.differences(dict(one), dict(other), "run") == []
     one, other = (config.load(None, ["train.schedule=cosine", f"train.max_steps={steps}"]) for steps in (5, 6))
-    assert config.differences(one, other, "run") == ["train.max_steps: 5 there, 6 here"]
+    assert run_folder.differences(dict(one), dict(other), "run") == ["train.max_steps: 5 there, 6 here"]
 
 
 def test_what_differs_is_told_of_what_binds():
@@ -187,6 +188,6 @@ def test_what_differs_is_told_of_what_binds():
     ]
     one, other = config.load(), config.load(None, here)
     cell = "model.cell_type: 'lstm' there, 'gru' here"
-    assert config.differences(one, other, "model") == [cell]
-    assert config.differences(one, other, "run") == ["data.jitter: 0 there, 2 here", cell]
-    assert config.differences(one, one, "run") == []
+    assert run_folder.differences(dict(one), dict(other), "model") == [cell]
+    assert run_folder.differences(dict(one), dict(other), "run") == ["data.jitter: 0 there, 2 here", cell]
+    assert run_folder.differences(dict(one), dict(one), "run") == []

@@ -130,3 +130,58 @@ def test_mean_accuracy_is_the_mean_of_the_classes_recalls():
     probabilities = [[[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [1.0, 0.0, 0.0]]]
     found = update(MeanAccuracy(3), [[0, 0, 2, 2]], probabilities, [[True, True, True, False]])
     assert found == pytest.approx((1 / 2 + 1) / 2)
+
+
+def test_the_mean_of_members_is_that_of_their_probabilities():
+    features = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    mask = np.array([[True] * 5, [True] * 3 + [False] * 2])
+    for output in ("softmax", "sigmoid"):
+        settings = config.load(
+            None, [*SMALL, f"model.output={output}", "model.members={recurrent: 2, convolutional: 1}"]
+        ).model
+        members = model.build_members(3, 4, settings)
+        assert len({weight.path for member in members for weight in member.weights}) == sum(
+            len(member.weights) for member in members
+        )
+        alone = [model.probabilities(member([features, mask], training=False), output).numpy() for member in members]
+        assert not np.allclose(alone[0], alone[1])
+        both = model.probabilities(model.mean_of(members, output)([features, mask], training=False), output)
+        np.testing.assert_allclose(both, np.mean(alone, axis=0), atol=1e-6)
+
+
+def test_a_convolutional_member_does_not_see_padding():
+    network = classifier("model.members={recurrent: 0, convolutional: 1}", "model.fully_connected=[6]")
+    features = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
+    mask = np.array([[True] * 7, [True] * 4 + [False] * 3])
+    short = network([features[1:, :4], mask[1:, :4]], training=False).numpy()
+    features[1, 4:] = 1000
+    whole = network([features, mask], training=False).numpy()
+    np.testing.assert_allclose(whole[1, :4], short[0], atol=1e-6)
+    features[0, 6] += 1
+    assert not np.allclose(network([features, mask], training=False)[0, 0], whole[0, 0])  # the last frame is seen
+
+
+def test_loss_of_several_classes_at_once_by_hand():
+    # logits of 0 cost log 2 a class; of log 3 (probability 3/4) log 4/3 where the class is shown and log 4 where not
+    logits = tf.constant([[[0.0, 0.0, 0.0], [math.log(3), math.log(3), 0.0], [9.0, -9.0, 9.0]]])
+    targets = tf.constant([[[0, 1, 1], [1, 0, 0], [1, 1, 1]]], tf.uint8)
+    mask = tf.constant([[True, True, False]])
+    first, second = 3 * math.log(2), math.log(4 / 3) + math.log(4) + math.log(2)
+    total, weight = model.masked_cross_entropy(targets, logits, mask)
+    assert (total.numpy(), weight.numpy()) == (pytest.approx(first + second, rel=1e-6), 2)
+    # the first frame weighs as its classes on average: 3
+    total, weight = model.masked_cross_entropy(targets, logits, mask, tf.constant([1.0, 2.0, 4.0]))
+    assert (total.numpy(), weight.numpy()) == (pytest.approx(3 * first + second, rel=1e-6), 4)
+    # half of each target spread evenly: 1 of 3 gives 2/3 and 1/6 twice
+    total, _ = model.masked_cross_entropy(targets[:, 1:2], logits[:, 1:2], mask[:, 1:2], None, 0.5)
+    smoothed = 2 / 3 * math.log(4 / 3) + 1 / 3 * math.log(4) + 1 / 6 * math.log(4 / 3) + 5 / 6 * math.log(4)
+    assert total.numpy() == pytest.approx(smoothed + math.log(2), rel=1e-6)
+
+
+def test_metrics_of_several_classes_at_once():
+    shown = tf.constant([[[0, 1, 1], [1, 0, 0]]], tf.uint8)
+    probabilities = [[[0.1, 0.9, 0.4], [0.5, 0.6, 0.1]]]
+    # of background 1 of 1 frames reaches 0.5, of class 1 1 of 1, of class 2 none
+    assert update(MeanAccuracy(3), shown, probabilities) == pytest.approx(2 / 3)
+    # thresholds 1/3 and 1, four times: .9, .4, .5 and .6 reach the first, three of them right
+    assert update(MeanPrecision(3), shown, probabilities) == pytest.approx(3 / 4 / 5)

@@ -108,3 +108,11 @@ def test_tiou_by_hand():
     assert found[1, :3].tolist() == [0.0, 0.0, 0.0]
     assert np.isnan(found[1, 3])
     assert segments.tiou(np.zeros((0, 2)), [[0, 1]]).shape == (0, 1)
+
+
+def test_a_frame_may_show_several_classes():
+    times = np.arange(5.0)
+    # from its start on, and before its end
+    targets = segments.frame_targets(times, np.array([[1, 3], [2, 4.5]]), np.array([1, 2]), 3)
+    assert targets.tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [0, 0, 1]]
+    assert segments.frame_targets(times, np.zeros((0, 2)), np.zeros(0, int), 3)[:, 0].tolist() == [1] * 5

@@ -91,7 +91,7 @@ class Evaluation:
         mean = tf.math.divide_no_nan(*model.masked_cross_entropy(labels, logits, mask))
         loss.update_state(mean, sample_weight=frames)
         for metric in (precision, accuracy):
-            metric.update_state(labels, tf.nn.softmax(logits), mask)
+            metric.update_state(labels, model.probabilities(logits, self.state.output), mask)
 
 
 def validation_map(run_data: RunData, results: dict, taxonomy_level: int) -> dict[str, float]:

@@ -49,9 +49,9 @@ def write_saved_model(
         weight.assign(trained.numpy())
 
     def serve(features: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": tf.nn.softmax(portable([features, mask], training=False))}
+        return {"probabilities": model.probabilities(portable([features, mask], training=False), settings.output)}
 
-    video = VideoScores(portable, windows, description)
+    video = VideoScores(portable, settings.output, windows, description)
     archive = keras.export.ExportArchive()
     archive.track(portable)
     archive.add_endpoint("serving_default", serve, input_signature=[
@@ -75,8 +75,8 @@ class VideoScores:
     The same as `preparation.prepare_features` and `predictions_json.frame_scores`, which the tests compare it with.
     """
 
-    def __init__(self, classifier: keras.Model, windows: tuple[int, int], description: dict):
-        self._classifier = classifier
+    def __init__(self, classifier: keras.Model, output: str, windows: tuple[int, int], description: dict):
+        self._classifier, self._output = classifier, output
         self._length, self._stride = windows
         self._preparation = preparation.preparation_from_json(description["preparation"])
         self._stored_as = tf.as_dtype(description["features"].get("dtype", "float32"))
@@ -143,7 +143,7 @@ class VideoScores:
             rows = starts[first : first + WINDOWS_A_BATCH, None] + tf.range(length)  # [B, T]
             mask = rows < frames
             windows = tf.where(mask[..., None], tf.gather(features, tf.minimum(rows, frames - 1)), 0.0)
-            probabilities = tf.nn.softmax(self._classifier([windows, mask], training=False))
+            probabilities = model.probabilities(self._classifier([windows, mask], training=False), self._output)
             total = tf.tensor_scatter_nd_add(total, rows[mask][:, None], probabilities[mask])
             seen = tf.tensor_scatter_nd_add(seen, rows[mask][:, None], tf.ones((tf.size(rows[mask]), 1)))
         return total / seen

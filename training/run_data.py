@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -42,17 +42,19 @@ class RunData:
     preparation: preparation.Preparation
     training: data.FeatureStore
     validation: data.FeatureStore | None
+    output: Literal["softmax", "sigmoid"] = "softmax"  # with sigmoid, the stores of features have `targets`
 
     def model(self, classify: predictions_json.Classify) -> predictions_json.TrainedModel:
         """What is trained on this data, with what classifies windows."""
         return predictions_json.TrainedModel(
-            self.classes, self.preparation, self.feature_spec, self.segment_seconds, classify
+            self.classes, self.preparation, self.feature_spec, self.segment_seconds, classify, self.output
         )
 
     def description(self) -> dict:
         """The content of model.json: what a user of the model has to know besides its weights."""
         return {
             "classes": list(self.classes),
+            "output": self.output,
             "segment_seconds": self.segment_seconds.round(3).tolist(),
             "preparation": preparation.preparation_to_json(self.preparation),
             "features": self.feature_spec,
@@ -69,10 +71,11 @@ def load_data(
     settings: config.DataSettings,
     feature_spec: dict,
     subsets: tuple[str, ...] = ("training", "validation"),
+    output: Literal["softmax", "sigmoid"] = "softmax",
 ) -> RunData:
     """Read annotations and features of the training subset and, where `subsets` has it, of the validation subset.
 
-    `feature_spec` is what the features are, of `features.records.require_spec`.
+    `feature_spec` is what the features are, of `features.records.require_spec`; `output` is `model.output`.
 
     Raises ValueError that names the command to run when a stage has not run yet.
     """
@@ -90,7 +93,9 @@ def load_data(
     prepared = learn_preparation(paths.feature_map_folder, training, settings)
 
     def load(subset: str) -> data.FeatureStore:
-        return data.open_store(paths, settings.cache, subset, annotated.subset(subset), class_index, prepared)
+        videos = annotated.subset(subset)
+        store = data.open_store(paths, settings.cache, subset, videos, class_index, prepared)
+        return data.with_targets(store, videos, class_index) if output == "sigmoid" else store
 
     validation = None
     if "validation" not in subsets:
@@ -100,7 +105,7 @@ def load_data(
     else:
         utils.LOGGER.warning("no features of validation videos: the run is not evaluated, and its last step is kept")
     seconds = segment_seconds(training, class_index, len(classes))
-    return RunData(annotated, classes, seconds, feature_spec, prepared, load("training"), validation)
+    return RunData(annotated, classes, seconds, feature_spec, prepared, load("training"), validation, output)
 
 
 def advise_a_plan(frames: int, settings: config.TrainSettings) -> None:
@@ -138,16 +143,20 @@ def segment_seconds(videos: list[Video], class_index: dict[str, int], classes: i
     return np.stack([np.quantile(some, grid) if some else np.zeros(QUANTILES) for some in lengths])
 
 
-def class_weights(labels: np.ndarray, classes: int, settings: config.TrainSettings) -> np.ndarray:
+def class_weights(store: data.FeatureStore, classes: int, settings: config.TrainSettings) -> np.ndarray:
     """The loss's weight of each class [K], float32, by its training frames; 1 on average over frames before
     `weight_factor` scales that of background.
 
     Args:
-      labels: [N] classes of training frames; IGNORED ones do not count.
+      store: the training frames; IGNORED ones do not count.
       classes: K.
       settings: its `class_balance` b gives weights of frequency^-b.
     """
-    frames = np.bincount(labels[labels != data.IGNORED], minlength=classes).astype(np.float64)
+    learnt = store.labels != data.IGNORED
+    if store.targets is None:
+        frames = np.bincount(store.labels[learnt], minlength=classes).astype(np.float64)
+    else:
+        frames = store.targets[learnt].sum(axis=0, dtype=np.float64)
     weights = np.where(frames > 0, np.maximum(frames, 1) ** -settings.class_balance, 0)
     weights *= frames.sum() / max(np.sum(weights * frames), 1e-12)
     weights[segments.BACKGROUND] *= settings.weight_factor

@@ -33,10 +33,11 @@ class TrainingState:
         """Build everything for windows [B, T, input_size] and K = `classes`; on one device, unless `devices` says
         where."""
         self.devices, self.classes = devices or Devices(), classes
-        self.predict_mode = model_settings.predict_mode
+        self.predict_mode, self.output = model_settings.predict_mode, model_settings.output
         with self.devices.strategy.scope():
-            self.classifier = model.build_classifier(input_size, classes, model_settings, train_settings.precision)
-            weights = self.classifier.trainable_variables
+            self.members = model.build_members(input_size, classes, model_settings, train_settings.precision)
+            self.classifier = model.mean_of(self.members, self.output)
+            weights = self.trained
             self.optimizer = Adam(weights, _learning_rate(train_settings), train_settings.weight_decay)
             # of the weights, for evaluation and export
             first = tf.VariableAggregation.ONLY_FIRST_REPLICA
@@ -56,6 +57,11 @@ class TrainingState:
         self._probabilities = tf.function(self._classify, input_signature=windows)
 
     @property
+    def trained(self) -> list[keras.Variable]:
+        """The weights that are learnt, member by member; those of `optimizer` and `averages` come in the same order."""
+        return [weight for member in self.members for weight in member.trainable_variables]
+
+    @property
     def step(self) -> int:
         """Steps taken since the run began."""
         return int(self.optimizer.iterations.numpy())
@@ -65,7 +71,8 @@ class TrainingState:
         return self._probabilities(features, mask)["probabilities"].numpy()
 
     def _classify(self, features: tf.Tensor, mask: tf.Tensor) -> dict:
-        return {"probabilities": tf.nn.softmax(self.classifier([features, mask], training=False))}
+        logits = self.classifier([features, mask], training=False)
+        return {"probabilities": model.probabilities(logits, self.output)}
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -78,7 +85,7 @@ class TrainingState:
 
     def begin_averages(self) -> None:
         """Let the averages begin at the weights as they are."""
-        for average, weight in zip(self.averages, self.classifier.trainable_variables, strict=False):
+        for average, weight in zip(self.averages, self.trained, strict=False):
             average.assign(weight.value.numpy())
 
     def use_averages(self) -> None:
@@ -87,7 +94,7 @@ class TrainingState:
 
     def _swap_averages(self) -> None:
         if self.averages:
-            for average, weight in zip(self.averages, self.classifier.trainable_variables, strict=True):
+            for average, weight in zip(self.averages, self.trained, strict=True):
                 value = weight.value.numpy()
                 weight.assign(average.numpy())
                 average.assign(value)

@@ -6,8 +6,9 @@ Symbols: B windows a batch, T frames a window, K classes with background.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -55,34 +56,51 @@ class TrainingSteps:
         """One replica's part of a step, with its share [B, T, …] of the batch; the loss and the gradient's norm."""
         state, settings = self._state, self._settings
         labels, mask = targets(batch, state.predict_mode, state.classes)
-        with tf.GradientTape() as tape:
-            logits = state.classifier([batch["features"], batch["mask"]], training=True)  # [B, T, K]
-            total, weight = model.masked_cross_entropy(
-                labels, logits, mask, self._class_weights, settings.label_smoothing
-            )
-            loss = tf.math.divide_no_nan(total, sum_over_replicas(weight))
-        weights = state.classifier.trainable_variables
-        gradients = sum_over_replicas(tape.gradient(loss, weights))
-        norm = tf.linalg.global_norm(gradients)
-        if settings.gradient_clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, settings.gradient_clip_norm, norm)
-        state.optimizer.apply(gradients)
+        # each member learns as if it were alone
+        learnt = [self._gradients(member, batch, labels, mask) for member in state.members]
+        losses, probabilities, gradients, norms = zip(*learnt, strict=True)
+        state.optimizer.apply([gradient for of_member in gradients for gradient in of_member])
         if state.averages:
             # a short memory at first, so that the random start is soon forgotten
             steps = tf.cast(state.optimizer.iterations, tf.float32)
             decay = tf.minimum(settings.ema_decay, (1 + steps) / (10 + steps))
-            for average, value in zip(state.averages, weights, strict=True):
+            for average, value in zip(state.averages, state.trained, strict=True):
                 average.assign(decay * average + (1 - decay) * value.value)
         for metric in state.metrics.values():
-            metric.update_state(labels, tf.nn.softmax(logits), mask)
-        return sum_over_replicas(loss), norm
+            metric.update_state(labels, _mean(probabilities), mask)
+        return sum_over_replicas(_mean(losses)), _mean(norms)
+
+    def _gradients(
+        self, member: keras.Model, batch: dict, labels: tf.Tensor, mask: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor], tf.Tensor]:
+        """A member's loss, its probabilities [B, T, K], and its gradients over all replicas with their norm."""
+        settings = self._settings
+        with tf.GradientTape() as tape:
+            logits = member([batch["features"], batch["mask"]], training=True)  # [B, T, K]
+            total, weight = model.masked_cross_entropy(
+                labels, logits, mask, self._class_weights, settings.label_smoothing
+            )
+            loss = tf.math.divide_no_nan(total, sum_over_replicas(weight))
+        gradients = sum_over_replicas(tape.gradient(loss, member.trainable_variables))
+        norm = tf.linalg.global_norm(gradients)
+        if settings.gradient_clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, settings.gradient_clip_norm, norm)
+        return loss, model.probabilities(logits, self._state.output), gradients, norm
+
+
+def _mean(values: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Over the members."""
+    return values[0] if len(values) == 1 else tf.add_n(values) / len(values)
 
 
 def targets(batch: dict, predict_mode: str, classes: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Labels int32 [B, T] to learn, and the mask bool [B, T] of the frames that have one."""
+    """What to learn, labels int32 [B, T] or, where a batch has them, 1 for each class that a frame shows [B, T, K]; and
+    the mask bool [B, T] of the frames that have a label."""
+    mask = batch["mask"] & (batch["labels"] != data.IGNORED)
+    if "targets" in batch:
+        return batch["targets"], mask
     labels = model.target_labels(batch["labels"], batch["mask"], predict_mode, classes)
-    mask = batch["mask"] & (batch["labels"] != data.IGNORED) & (labels != data.IGNORED)
-    return tf.maximum(labels, 0), mask
+    return tf.maximum(labels, 0), mask & (labels != data.IGNORED)
 
 
 def _seconds() -> tf.Tensor:

@@ -122,7 +122,7 @@ def fit(
     utils.seed_everything(train_settings.seed, True)
     store, classes = dataclasses.replace(run_data.training, labels=labels), len(run_data.classes)
     state = TrainingState(store.features.shape[1], classes, model_settings, train_settings)
-    steps = TrainingSteps(state, train_settings, class_weights(labels, classes, train_settings))
+    steps = TrainingSteps(state, train_settings, class_weights(store, classes, train_settings))
     batches = state.devices.distribute(training_batches(store, data_settings, train_settings))
     steps.take(batches, tf.constant(last_step(store, data_settings, train_settings)))
     state.use_averages()
@@ -239,7 +239,7 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
     started = time.monotonic()
     features = settings.paths.feature_map_folder
     spec = require_spec(features, settings.extractor, settings.video)
-    run_data = load_data(settings.paths, settings.data, spec, ("training",))
+    run_data = load_data(settings.paths, settings.data, spec, ("training",), settings.model.output)
     store = run_data.training
     groups = frame_groups(store, features, group_by)
     fold_of = split(groups, folds, settings.train.seed)

@@ -10,7 +10,7 @@ import numpy as np
 import run_folder
 import utils
 
-OUTPUT = "logits"  # the layer whose last axis are classes
+OUTPUT = "logits"  # ends the name of the layers whose last axis are classes
 
 
 def take_weights(classifier: keras.Model, classes: tuple[str, ...], folder: Path) -> int:
@@ -34,7 +34,7 @@ def take_weights(classifier: keras.Model, classes: tuple[str, ...], folder: Path
     values, differing = [], []
     for weight in classifier.weights:
         other, shape = there.get(weight.path), tuple(weight.shape)
-        is_output = weight.path.split("/")[-2] == OUTPUT
+        is_output = weight.path.split("/")[-2].endswith(OUTPUT)
         wanted = (*shape[:-1], len(known)) if is_output else shape
         if other is None or other.shape != wanted:
             found = "none" if other is None else list(other.shape)
