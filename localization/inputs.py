@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 import utils
 from download.plain_file import fetch_file
-from video_input import VIDEO_SUFFIXES, find_videos, read_header
+from video_input import find_videos, read_header
 
 # an id becomes a file name, with a suffix and the letters of a temporary name: 255 bytes are the limit
 ID_BYTES = 120
@@ -68,7 +68,7 @@ def _local(path: Path) -> list[Path]:
         folders += sorted(p for p in folder.iterdir() if p.is_dir() and not (p.is_symlink() or p.name.startswith(".")))
     found = [file for folder in folders for file in find_videos(folder) if file.is_file()]
     if not found:
-        raise ValueError(f"{path}: holds no videos (files that end in {', '.join(VIDEO_SUFFIXES)})")
+        raise ValueError(f"{path}: holds no videos: no file ends in .mp4, .mkv, .mov or another ending of videos")
     return found
 
 

@@ -61,7 +61,7 @@ def test_what_is_no_video_is_a_line_each(tmp_path):
     assert sources == [] and len(failures) == len(names)
     lines = {Path(line.split(": ")[0]).name: line.split(": ", 1)[1] for line in failures}
     assert lines["nowhere.mp4"] == "no such file or folder" and lines["empty.mp4"] == "empty file"
-    assert lines["bare"].startswith("holds no videos (files that end in .3gp")
+    assert lines["bare"].startswith("holds no videos: no file ends in .mp4")
     assert lines["sound.mp4"].startswith("no video stream")
     assert lines["text.mp4"].startswith("not a readable video")
     assert lines["notes.txt"] == "not a video, but text"
