@@ -91,7 +91,7 @@ def test_ambiguous_segments_by_hand():
     named = {"v": [right, prediction(20, 30, 1, "ambiguous")], "w": [prediction(50, 60, 0.5)]}
     scored = metrics.evaluate(annotated(ground_truth), named, "validation", protocol=thumos)
     assert (scored.average_mAP, scored.predictions) == (1, 2)
-    with pytest.raises(ValueError, match="'y' is none of the"):
+    with pytest.raises(ValueError, match="'y' is not among the classes"):
         unknown = {"v": [prediction(0, 1, 1, "y"), prediction(0, 1, 1, "ambiguous")]}
         metrics.evaluate(annotated(ground_truth), unknown, "validation", protocol=thumos)
 
