@@ -65,7 +65,9 @@ def test_the_version_is_that_of_the_citation_and_of_the_changes():
 
 
 def test_make_help_tells_each_word_under_a_purpose():
-    printed = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     words = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     groups = [group.splitlines() for group in printed.strip().split("\n\n")]
     assert len(groups) >= 4 and not any(group[0].startswith(" ") for group in groups)
