@@ -27,6 +27,7 @@ RECIPE = {
     "model.num_layers": 1,
     "model.num_nodes": 64,
     "model.dropout": 0.5,
+    "model.members": {"recurrent": 2, "convolutional": 2},
     "train.learning_rate": 0.002,
     "train.schedule": "cosine",
     "train.max_steps": 300,
@@ -44,6 +45,8 @@ ON_CUTS, BY_CHANCE = 0.75, 0.25  # shares: of borders that must lie on cuts, of 
 RECURS = 0.2  # share of the training frames from which on shots count as recurring
 LONGEST_WINDOW = 128
 SHORTER_THAN_ALL = 0.75  # of the shortest actions' length, below which a segment is none
+ONE_MEMBER = {"recurrent": 1, "convolutional": 0}  # on folds: switches are compared in a third of the time
+OVERLAPS = 0.05  # share of the time with actions from which on those of different classes count as overlapping
 SMALL_FRAME = (240, 320)  # pixels, the largest frame that is taken as it is
 FOLDS = 4
 # sections and settings that a plan leaves as the user has them
@@ -132,6 +135,7 @@ def of_features(annotations: dict, features: dict) -> list[Choice]:
     """
     return [
         *_windows(annotations, features),
+        *_output(annotations),
         *_decoding(annotations, features),
         Choice("train.save_checkpoints_steps", 100, "a training of this length takes a minute", "recipe"),
         Choice("train.save_summary_steps", 20, "the same", "recipe"),
@@ -158,6 +162,13 @@ def _windows(annotations: dict, features: dict) -> list[Choice]:
         why = f"{LEAST_EPOCHS} times over some {windows:,.0f} training windows"
         choices.append(Choice("train.max_steps", steps, why, "rule"))
     return choices
+
+
+def _output(annotations: dict) -> list[Choice]:
+    if annotations["overlap"] < OVERLAPS:
+        return []
+    why = f"actions of different classes overlap in {100 * annotations['overlap']:.0f} % of the time with actions"
+    return [Choice("model.output", "sigmoid", why, "rule")]
 
 
 def _decoding(annotations: dict, features: dict) -> list[Choice]:
@@ -190,9 +201,10 @@ def warnings(annotations: dict, features: dict | None) -> list[str]:
     if annotations["rare"]:
         names = ", ".join(f"{name} ({annotations['classes'][name]['actions']})" for name in annotations["rare"])
         told.append(f"classes with fewer than {FEW_EXAMPLES} training actions, which will hardly be learnt: {names}")
-    if annotations["overlap"] > 0:
+    if 0 < annotations["overlap"] < OVERLAPS:
         told.append(
-            f"actions of different classes overlap in {100 * annotations['overlap']:.1f} % of the time with actions"
+            f"actions of different classes overlap in {100 * annotations['overlap']:.1f} % of the time with actions, "
+            "where the shorter one counts"
         )
     if features and group_by(features) == "shot" and features["recurring"]["validation"] > RECURS:
         shared = 100 * features["recurring"]["validation"]
@@ -215,8 +227,9 @@ def of_search(changes: dict[str, object], said: list[dict], shown_score: float |
 
 
 def changed(paths: dict[str, str], choices: Choices, changes: dict[str, object], share: float) -> config.Config:
-    """The settings of `planned` with changes, and with a share of the steps."""
-    settings = planned(paths, choices | collected(Choice(key, value, "", "folds") for key, value in changes.items()))
+    """The settings of `planned` with changes, one member and a share of the steps, for a trial on folds."""
+    tried = {"model.members": ONE_MEMBER} | changes
+    settings = planned(paths, choices | collected(Choice(key, value, "", "folds") for key, value in tried.items()))
     steps = max(round(settings.train.max_steps * share), 1)
     return settings.model_copy(update={"train": settings.train.model_copy(update={"max_steps": steps})})
 
