@@ -183,6 +183,22 @@ def _quality(view: VideoView) -> float:
     return right.sum() / len(view.truth)
 
 
+def _network(chosen: config.ModelSettings) -> str:
+    """The members of a model in words."""
+    recurrent, convolutional = chosen.members["recurrent"], chosen.members["convolutional"]
+    layers = f"{chosen.num_layers} layer{'s' * (chosen.num_layers > 1)} of {chosen.num_nodes} units a direction"
+    members = [
+        f"{count if count > 1 else ''} {name}{'s' * (count > 1)}{more}".strip()
+        for count, name, more in (
+            (recurrent, f"bidirectional {chosen.cell_type.upper()}", f" ({layers})"),
+            (convolutional, "network", " of dilated convolutions"),
+        )
+        if count
+    ]
+    words = f"{' and '.join(members)}{', averaged,' if recurrent + convolutional > 1 else ''}"
+    return words[0].upper() + words[1:]
+
+
 def _describe_model(folder: Path, annotated: Annotations) -> str:
     """The model of a run, its training data and its classes, in sentences."""
     path, data = folder / "model.json", f"“{annotated.version or annotated.source.name}”"
@@ -195,12 +211,11 @@ def _describe_model(folder: Path, annotated: Annotations) -> str:
         raise ValueError(f"{path}: expected what trainer.py writes; train again") from None
     trained = description.get("training_data") or {"videos": len(annotated.subset("training"))}
     source = f"“{trained['version'] or trained['file']}”" if "version" in trained else data
-    layers = f"{chosen.num_layers} layer{'s' * (chosen.num_layers > 1)} of {chosen.num_nodes} units a direction"
     more = f" and {len(classes) - MOST_NAMED} more" if len(classes) > MOST_NAMED else ""
     return (
-        f"Bidirectional {chosen.cell_type.upper()} ({layers}) on {backbone} features, trained on "
+        f"{_network(chosen)} on {backbone} features, trained on "
         f"{trained['videos']} videos of {source}. "
-        f"It knows {len(classes)} actions: {', '.join(classes[:MOST_NAMED])}{more}."
+        f"It knows {len(classes)} action{'s' * (len(classes) > 1)}: {', '.join(classes[:MOST_NAMED])}{more}."
         + (
             " It knows drawn figures only: for real videos, train on your own."
             if source.startswith("“sample set")

@@ -99,6 +99,19 @@ def test_the_model_is_described(run):
         load_content(run)
 
 
+def test_the_members_of_a_model_are_told():
+    def network(**changes):
+        return report._network(config.load().model.model_copy(update=changes))
+
+    one = "Bidirectional LSTM (1 layer of 34 units a direction)"
+    assert network(num_layers=1, num_nodes=34) == one
+    members = {"recurrent": 2, "convolutional": 1}
+    assert network(num_layers=1, num_nodes=34, members=members) == (
+        "2 bidirectional LSTMs (1 layer of 34 units a direction) and network of dilated convolutions, averaged,"
+    )
+    assert network(members={"recurrent": 0, "convolutional": 1}) == "Network of dilated convolutions"
+
+
 def test_the_sample_sets_model_says_what_it_knows(run):
     text = (run / "annotations.json").read_text().replace("set 1", "sample set 2")
     (run / "annotations.json").write_text(text)
