@@ -17,6 +17,7 @@ import utils
 from model import BidirectionalLSTM
 from training.adam import Adam
 from training.evaluation import draw_timeline
+from training.log import TrainingLog
 from training.state import TrainingState
 from training.step import TrainingSteps
 from training.warm_start import take_weights
@@ -206,3 +207,17 @@ def test_a_warm_start_from_another_model_names_the_weights(folder, tmp_path):
         take_weights(other, ("background", "jump", "run"), folder / "run")
     with pytest.raises(ValueError, match="expected the folder of a finished run"):
         take_weights(other, ("background",), tmp_path)
+
+
+@pytest.mark.parametrize(("losses", "told"), [((0.9, 0.4, 0.5), "lowest at step 20, 0.4000, and is 0.5000"),
+                                              ((0.9, 0.4, 0.43), ""), ((0.9, 0.4), ""), ((), "")])  # fmt: skip
+def test_a_validation_loss_that_rises_is_told_at_the_end(tmp_path, caplog, losses, told):
+    known = {"mean_precision_eval": 0.0, "mean_accuracy_eval": 0.0}
+    with TrainingLog(tmp_path, config.load().train, 0) as log:
+        for number, loss in enumerate(losses[:1]):
+            log.evaluation(10 * (number + 1), known | {"loss_eval": loss}, {}, None)
+    # a run that goes on knows what was before
+    with TrainingLog(tmp_path, config.load().train, 10) as log:
+        for number, loss in enumerate(losses[1:], 1):
+            log.evaluation(10 * (number + 1), known | {"loss_eval": loss}, {}, None)
+    assert told in caplog.text and bool(told) == bool(caplog.text)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import keras
 
 
+RISEN = 1.1  # times the lowest validation loss, from which on a rise is told
+
+
 class TrainingLog:
     """Writes the values of a run; those of steps beyond `first_step`, which a resumed run repeats, go first."""
 
@@ -26,12 +29,14 @@ class TrainingLog:
         self._settings, self._chief = settings, chief
         self._jsonl = folder / run_folder.LOG
         self._writer = tf.summary.create_noop_writer()
+        self._losses: list[tuple[float, int]] = []  # (validation loss, step) of each evaluation
         if chief:
             records = run_folder.read_log(folder)
             kept = [record for record in records if record["step"] <= first_step]
             if self._jsonl.exists():
                 # a last line that a kill or a full disk cut short goes as well
                 utils.write_text(self._jsonl, "".join(f"{json.dumps(record)}\n" for record in kept))
+            self._losses = [(record["loss_eval"], record["step"]) for record in kept if "loss_eval" in record]
             self._writer = tf.summary.create_file_writer(str(folder))
         self._started = self._last = time.monotonic()
         self._windows = 0
@@ -40,8 +45,17 @@ class TrainingLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._writer.close()
+        if self._losses and kind is None:
+            lowest, step = min(self._losses)
+            latest, _ = self._losses[-1]
+            if latest > RISEN * lowest:
+                utils.LOGGER.warning(
+                    "the validation loss was lowest at step %d, %.4f, and is %.4f now: the model begins to know the "
+                    "training videos by heart. mAP says whether fewer steps (train.max_steps) would have served better",
+                    step, lowest, latest,
+                )  # fmt: skip
 
     def next_line(self, step: int) -> int:
         """The first step after `step` whose values are written."""
@@ -76,6 +90,7 @@ class TrainingLog:
         import tensorflow as tf
 
         self._write(step, values)
+        self._losses.append((values["loss_eval"], step))
         with self._writer.as_default(step):
             for name, picture in pictures.items():
                 tf.summary.image(f"validation/{name}", tf.io.decode_png(picture)[None])
