@@ -40,12 +40,17 @@ class _Plan:
 
 
 def draw_sample_set(
-    folder: Path, seed: int = 0, videos: dict[str, int] | None = None, workers: int | None = None
+    folder: Path,
+    seed: int = 0,
+    videos: dict[str, int] | None = None,
+    workers: int | None = None,
+    overlapping: bool = False,
 ) -> Path:
     """Draw the data set into `folder` and return the path of its annotations.
 
     videos: subset -> number of videos (default: `VIDEOS`); the first ones are the same however many there are.
     workers: processes that draw (default: one a core); the files are the same however many there are.
+    overlapping: whether the figure often claps while it kicks: actions of two classes at once.
 
     Raises ValueError for a seed below 0, or workers below 1.
     """
@@ -54,7 +59,9 @@ def draw_sample_set(
     for name, value, least in (("seed", seed, 0), ("workers", workers, 1)):
         if value < least:
             raise ValueError(f"{name}: expected a whole number of at least {least}, received {value}")
-    plans = [plan for subset, count in videos.items() for plan in _plan_subset(Path(folder), seed, subset, count)]
+    plans = []
+    for subset, count in videos.items():
+        plans += _plan_subset(Path(folder), seed, subset, count, overlapping)
     missing = [plan for plan in plans if not _is_whole(plan)]
     path = Path(folder) / "annotations.json"
     if missing:
@@ -67,16 +74,17 @@ def draw_sample_set(
     return path
 
 
-def _plan_subset(folder: Path, seed: int, subset: str, count: int) -> list[_Plan]:
+def _plan_subset(folder: Path, seed: int, subset: str, count: int, overlapping: bool = False) -> list[_Plan]:
+    version = f"{VERSION}, overlapping" if overlapping else VERSION
     counts: dict[str, int] = {}
     plans = []
     for number in range(count):
         name = f"sample_{subset}_{number:02d}"
         # subsets share no random number: a set for testing must not look like another
         seeds = (seed, zlib.crc32(subset.encode()), number)
-        timeline = plan_timeline(np.random.default_rng((*seeds, 0)), counts)
+        timeline = plan_timeline(np.random.default_rng((*seeds, 0)), counts, overlapping)
         path = folder / "videos" / subset / f"{name}.mp4"
-        plans.append(_Plan(name, subset, path, timeline, (*seeds, 1), f"{VERSION}, seed {seed}, {name}"))
+        plans.append(_Plan(name, subset, path, timeline, (*seeds, 1), f"{version}, seed {seed}, {name}"))
     return plans
 
 
@@ -169,14 +177,20 @@ def main(argv: list[str] | None = None) -> int:
     parser = command_line.make_parser(
         "Draw the sample data set: half an hour of video of a person who does 8 kinds of action."
     )
-    parser.add_argument("--output", type=Path, help="folder (default: data/sample in paths.data_dir)")
+    parser.add_argument(
+        "--output", type=Path, help="folder (default: data/sample in paths.data_dir, or data/overlapping)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed, another set (default: %(default)s)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that draw (default: one a core)")
+    parser.add_argument(
+        "--overlapping", action="store_true", help="the person often claps while kicking: two classes at once"
+    )
     arguments = parser.parse_args(argv)
 
     def run() -> None:
-        folder = arguments.output or command_line.from_arguments(arguments).paths.data_dir / "data/sample"
-        path = draw_sample_set(folder, arguments.seed, workers=arguments.workers)
+        name = "overlapping" if arguments.overlapping else "sample"
+        folder = arguments.output or command_line.from_arguments(arguments).paths.data_dir / "data" / name
+        path = draw_sample_set(folder, arguments.seed, workers=arguments.workers, overlapping=arguments.overlapping)
         database = utils.read_json(path)["database"].values()
         subsets = Counter(entry["subset"] for entry in database)
         print(

@@ -37,6 +37,8 @@ MIRRORED = {"Sitting down": "Standing up", "Raising the arms": "Lowering the arm
 ARM_GESTURES = ("Scratching the head", "Hands on the hips", "Checking the watch")
 GESTURES = ("Looking around", "Shifting weight", *ARM_GESTURES)
 SIDES = ("left", "right")
+OVERLAPPING = 0.5, 0.9  # shares: of chances to kick that are taken in any case, and of kicks with which it claps
+TOGETHER = 3.0, 6.0  # seconds that each of both lasts
 EXCURSION = 0.55  # statures from the middle of a spot to the picture's edge that an action needs
 
 
@@ -62,7 +64,10 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Timeline:
-    """All that happens in one video: how the figure begins, and stretches that follow each other without a gap."""
+    """All that happens in one video: how the figure begins, and stretches that follow each other without a gap.
+
+    `beside`: actions at the same time as these, whose arms they take.
+    """
 
     stature: float  # pixels
     chair: Spot
@@ -70,6 +75,7 @@ class Timeline:
     seated: bool
     raised: bool  # the arms
     stretches: tuple[Stretch, ...]
+    beside: tuple[Stretch, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -77,14 +83,15 @@ class Timeline:
 
     @property
     def actions(self) -> list[Stretch]:
-        return [stretch for stretch in self.stretches if stretch.kind in TAXONOMY]
+        actions = [stretch for stretch in (*self.stretches, *self.beside) if stretch.kind in TAXONOMY]
+        return sorted(actions, key=lambda action: action.start)
 
 
 class _Planner:
     """The state of the figure while its timeline grows."""
 
-    def __init__(self, rng: np.random.Generator):
-        self.rng = rng
+    def __init__(self, rng: np.random.Generator, overlapping: bool):
+        self.rng, self.overlapping = rng, overlapping
         self.stature = rng.uniform(130, 168)
         self.half_width = WIDTH / 2 / self.stature
         self.chair = self.some_spot()
@@ -95,6 +102,7 @@ class _Planner:
             self.spot = self.outside()
         self.begin = (self.spot, self.seated, self.raised)
         self.stretches: list[Stretch] = []
+        self.beside: list[Stretch] = []
 
     @property
     def now(self) -> int:
@@ -149,6 +157,8 @@ class _Planner:
             labels = ["Standing up", "Raising the arms", "Clapping"]
         else:
             labels = [label for label in TAXONOMY if label not in ("Standing up", "Lowering the arms")]
+            if self.overlapping and self.rng.random() < OVERLAPPING[0]:
+                return "Kicking"
         if self.raised and self.spot != self.chair:
             labels.remove("Sitting down")  # nobody walks to the chair with the arms up
         # to sit down is also the way to standing up, and so for the arms
@@ -157,38 +167,62 @@ class _Planner:
         return str(self.rng.choice(labels, p=weights / weights.sum()))
 
     def act(self, label: str) -> None:
-        shortest, longest, period = LASTS[label]
+        shortest, longest, _ = LASTS[label]
         seconds = self.rng.uniform(shortest, longest)
-        repeats = 1 if period is None else max(1, round(seconds / (period * self.rng.uniform(0.85, 1.2))))
-        self.add(label, seconds, side=str(self.rng.choice(SIDES)), repeats=repeats)
+        self.add(label, seconds, repeats=self.repeats(label, seconds), side=str(self.rng.choice(SIDES)))
         self.seated = {"Sitting down": True, "Standing up": False}.get(label, self.seated)
         self.raised = {"Raising the arms": True, "Lowering the arms": False}.get(label, self.raised)
 
+    def repeats(self, label: str, seconds: float) -> int:
+        period = LASTS[label][2]
+        return 1 if period is None else max(1, round(seconds / (period * self.rng.uniform(0.85, 1.2))))
 
-def plan_timeline(rng: np.random.Generator, counts: dict[str, int]) -> Timeline:
-    """Plan one video of 4 to 10 actions in 20 to 40 s.
+    def kick_and_clap(self) -> None:
+        """Kick, and clap for as long, from a little before or after the first kick: most of the time is both."""
+        rng = self.rng
+        seconds, shift = rng.uniform(*TOGETHER), rng.uniform(0.2, 0.8)
+        claps_first = rng.random() < 0.5
+        if claps_first:
+            self.add("Still", shift)
+        kick = self.now
+        self.add("Kicking", seconds, repeats=self.repeats("Kicking", seconds), side=str(rng.choice(SIDES)))
+        frames, moved = self.now - kick, round(shift * FPS)
+        if not claps_first:
+            self.add("Still", shift)
+        start = kick - moved if claps_first else kick + moved
+        self.beside.append(Stretch("Clapping", start, start + frames, repeats=self.repeats("Clapping", seconds)))
+
+
+def plan_timeline(rng: np.random.Generator, counts: dict[str, int], overlapping: bool = False) -> Timeline:
+    """Plan one video of 4 to 10 actions in 20 to 40 s, or a few more where the figure claps while it kicks.
 
     counts: label -> instances in the subset so far; the rarer a label, the likelier it is chosen. What is planned
     here is added to it.
+    overlapping: whether it often claps while it kicks.
     """
     while True:
         tally = dict(counts)
-        timeline = _plan(rng, tally)
+        timeline = _plan(rng, tally, overlapping)
         if 20 * FPS <= timeline.frames <= 40 * FPS:
             counts.update(tally)
             return timeline
 
 
-def _plan(rng: np.random.Generator, counts: dict[str, int]) -> Timeline:
-    planner = _Planner(rng)
+def _plan(rng: np.random.Generator, counts: dict[str, int], overlapping: bool) -> Timeline:
+    planner = _Planner(rng, overlapping)
     enough = round(rng.uniform(22, 32) * FPS)
-    actions = 0
-    while actions < 4 or (planner.now < enough and actions < 10):
+    moments = 0
+    while moments < 4 or (planner.now < enough and moments < 10):
         label = planner.choose(counts)
         planner.background(label)
-        planner.act(label)
+        if overlapping and label == "Kicking" and rng.random() < OVERLAPPING[1]:
+            planner.kick_and_clap()
+            counts["Clapping"] = counts.get("Clapping", 0) + 1
+        else:
+            planner.act(label)
         counts[label] = counts.get(label, 0) + 1
-        actions += 1
+        moments += 1
     planner.background(None)
     start, seated, raised = planner.begin
-    return Timeline(planner.stature, planner.chair, start, seated, raised, tuple(planner.stretches))
+    stretches, beside = tuple(planner.stretches), tuple(planner.beside)
+    return Timeline(planner.stature, planner.chair, start, seated, raised, stretches, beside)
