@@ -124,6 +124,24 @@ def test_gradients_are_clipped_and_their_norm_is_of_before(tmp_path):
     assert applied == pytest.approx([norms[0], 0.01], rel=1e-4)
 
 
+def test_each_member_learns_as_if_it_were_alone(tmp_path):
+    chosen = ("train.gradient_clip_norm=0.01", "train.learning_rate=0.01")
+    members = "model.members={recurrent: 1, convolutional: 1}"
+    (alone, alone_steps), (both, both_steps) = (
+        made_training(tmp_path, *chosen),
+        made_training(tmp_path, members, *chosen),
+    )
+    lonely, shared = (steps.take(iter(batches()), tf.constant(1)) for steps in (alone_steps, both_steps))
+    # each gradient is cut to the norm by itself: what Adam was given of the first member is what it is given alone
+    for one, other in zip(alone.optimizer.momentums, both.optimizer.momentums, strict=False):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-4, atol=1e-9)
+    for one, other in zip(alone.trained, both.members[0].trainable_variables, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
+    # the loss that is told is the mean of both
+    assert float(shared["loss"][0]) != pytest.approx(float(lonely["loss"][0]), rel=1e-6)
+    assert len(both.trained) == len(both.optimizer.momentums) > len(alone.trained)
+
+
 def test_bfloat16_learns_with_float32_weights(tmp_path):
     training, steps = made_training(tmp_path, "train.precision=bfloat16", "train.learning_rate=0.02")
     taken = steps.take(iter(batches().take(1).repeat()), tf.constant(30))
