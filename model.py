@@ -139,6 +139,7 @@ def _convolutional(
     return signal
 
 
+@keras.saving.register_keras_serializable("actions")
 class _RepeatOverFrames(keras.layers.Layer):
     """[B, K] and a mask [B, T] -> [B, T, K]."""
 

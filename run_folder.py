@@ -15,13 +15,15 @@ import config
 import utils
 
 CONFIG, DESCRIPTION, LOG, PAGE = "config.yml", "model.json", "metrics.jsonl", "report.html"
-CHECKPOINTS, SAVED_MODEL, CACHE, ONNX = "checkpoints", "saved_model", "cache", "model.onnx"
+CHECKPOINTS, SAVED_MODEL, CACHE = "checkpoints", "saved_model", "cache"
+# what `trainer.py --export` writes, by the format
+EXPORTS = {"keras": "model.keras", "onnx": "model.onnx", "litert": "model.tflite", "openvino": "openvino"}
 TUNED, TRIALS = "tuned.yml", "tuning.json"
 # what a trained model is: who has these can use it
 MODEL_FILES = (DESCRIPTION, CONFIG, SAVED_MODEL)
 # what a training writes, and starting over deletes; the profiler writes plugins. The cache stays: its files are named
 # by the features that they hold, and the training that starts over has loaded them
-_OF_TRAINING = (*MODEL_FILES, LOG, CHECKPOINTS, ONNX, "plugins")
+_OF_TRAINING = (*MODEL_FILES, LOG, CHECKPOINTS, *EXPORTS.values(), "plugins")
 PROJECT = Path(__file__).parent
 DEMO = Path("runs/demo")
 # the version that the annotations of sample_videos.py carry begins so

@@ -216,7 +216,7 @@ def finish(
     model_settings: config.ModelSettings, predict_settings: config.PredictSettings, resolved: str,
 ) -> None:  # fmt: skip
     """Export the model as it is now and predict with it; `resolved` is the run's config.yml."""
-    from training.export import write_saved_model
+    from exporting.saved_model import write_saved_model
 
     folder, windows = paths.model_dir, (data_settings.max_frames, predict_settings.window_stride)
     description, saved_model = run_data.description(), folder / run_folder.SAVED_MODEL
@@ -310,12 +310,12 @@ def refuse_differences(differing: list[str], saved_config: Path) -> None:
         )
 
 
-def export_onnx(folder: Path) -> int:
-    """Turn the finished run in `folder` into model.onnx."""
+def export(folder: Path, form: str) -> int:
+    """Write the finished run in `folder` as a file of another runtime."""
     utils.start_tensorflow()
-    from training.export import write_onnx
+    from exporting import formats
 
-    print(f"exported -> {write_onnx(folder)}")
+    print(f"exported -> {formats.export(folder, form)}")
     return 0
 
 
@@ -327,7 +327,7 @@ def main(argv: list[str] | None = None) -> int:
     start.add_argument("--resume", action="store_true", help="go on with the run in the folder, and begin no new one")
     start.add_argument("--fresh", action="store_true", help="delete what the run folder holds and start over")
     parser.add_argument("--profile", action="store_true", help="trace a few steps for TensorBoard's profiler")
-    parser.add_argument("--export", choices=["onnx"], help="do not train: turn the finished run into model.onnx")
+    parser.add_argument("--export", choices=run_folder.EXPORTS, help="do not train: write the finished run's model so")
     parser.add_argument("--tune", action="store_true", help="train on folds of the training subset only, choose the "
                         "settings of section predict on them, write them to tuned.yml in paths.model_dir")  # fmt: skip
     parser.add_argument("--folds", type=int, default=4, metavar="N", help="with --tune (default: 4)")
@@ -338,7 +338,7 @@ def main(argv: list[str] | None = None) -> int:
     def chosen_run() -> int:
         settings = command_line.from_arguments(arguments)
         if arguments.export:
-            return export_onnx(settings.paths.model_dir)
+            return export(settings.paths.model_dir, arguments.export)
         if arguments.tune:
             return tuning.run(settings, arguments.folds, arguments.group_by)
         return run(settings, arguments.fresh, arguments.resume, arguments.profile)

@@ -18,6 +18,7 @@ OWNERS = {
     "annotation_formats": "annotations",
     "download": "download_video_script",
     "evaluation": "metrics",
+    "exporting": "trainer",
     "extraction": "feature_map_extractor",
     "features": "data",
     "labelling": "label",

@@ -1,7 +1,12 @@
 """What a run hands on: the SavedModel's signature `video` against the pipeline's own preparation and windows; ONNX."""
 
+import io
 import json
+import re
+import runpy
 import shutil
+import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +16,13 @@ from made_features import SIZE, load_data, made_settings, make_data_set
 import config
 import data
 import predictions_json
+import run_folder
 import trainer
 import utils
+from exporting import formats, saved_model
 from features import preparation
 from features.records import feature_file, read_features
 from model import build_classifier
-from training import export
 
 KINDS = {
     "plain": (),
@@ -36,7 +42,7 @@ def folder(tmp_path_factory):
 
 def write(folder, classifier, settings, description):
     windows = settings.data.max_frames, settings.predict.window_stride
-    export.write_saved_model(folder, classifier, settings.model, windows, description, settings.to_yaml())
+    saved_model.write_saved_model(folder, classifier, settings.model, windows, description, settings.to_yaml())
 
 
 def exported(folder, *assignments):
@@ -137,4 +143,80 @@ def test_onnx_gives_the_same_probabilities(folder, capsys):
 def test_onnx_of_no_run_is_refused(folder):
     shutil.rmtree(folder / "nowhere", ignore_errors=True)
     with pytest.raises(ValueError, match=r"run `python trainer\.py`"):
-        export.write_onnx(folder / "nowhere")
+        formats.export(folder / "nowhere", "onnx")
+
+
+def windows_of(random, batch, frames):
+    features = random.normal(size=(batch, frames, SIZE)).astype(np.float32)
+    return features, np.arange(frames)[None] < random.integers(1, frames + 1, size=(batch, 1))
+
+
+def read_keras(path):
+    return lambda features, mask: tf.keras.models.load_model(path)([features, mask]).numpy()
+
+
+def read_litert(path):
+    interpreter = tf.lite.Interpreter(str(path))
+    run = interpreter.get_signature_runner()
+
+    def score(features, mask):
+        (found,) = run(features=features, mask=mask).values()
+        return found
+
+    return score
+
+
+def read_openvino(path):
+    core = pytest.importorskip("openvino").Core()
+    compiled = core.compile_model(path / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda features, mask: compiled({"features": features, "mask": mask})[0]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' and TensorFlow's own
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
+def test_each_format_gives_the_same_probabilities(folder):
+    kind = ("model.output=sigmoid", "model.members={recurrent: 1, convolutional: 1}")
+    run, random = folder / "members", np.random.default_rng(0)
+    settings = made_settings(folder, "train.max_steps=20", "data.max_frames=9", f"paths.model_dir={run}", *kind)
+    trainer.run(settings)
+    trained = predictions_json.load_trained(run)
+    for form, read, shapes in (
+        ("keras", read_keras, ((2, 9), (3, 5))), ("litert", read_litert, ((1, 9), (1, 9))),
+        ("openvino", read_openvino, ((1, 9), (3, 9))),
+    ):  # fmt: skip
+        assert trainer.main(["-c", str(run / "config.yml"), "--export", form]) == 0
+        score = read(run / run_folder.EXPORTS[form])
+        for shape in shapes:
+            features, mask = windows_of(random, *shape)
+            expected = trained.classify(features, mask)[mask]
+            np.testing.assert_allclose(score(features, mask)[mask], expected, atol=1e-5, err_msg=form)
+
+
+def test_the_documented_client_asks_for_what_the_saved_model_takes(folder, monkeypatch):
+    page = Path(__file__).parents[1] / "docs/exporting.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    video = tf.saved_model.load(str(folder / "run/saved_model")).signatures["video"]
+    asked = []
+
+    def server(request):
+        """Answer as TensorFlow Serving's REST page says: `outputs` by name for `inputs` by name."""
+        body = json.loads(request.data)
+        asked.append(body)
+        specs = video.structured_input_signature[1]
+        assert set(body) == {"signature_name", "inputs"} and set(body["inputs"]) == set(specs)
+        given = {name: tf.constant(value, specs[name].dtype) for name, value in body["inputs"].items()}
+        assert all(spec.is_compatible_with(given[name]) for name, spec in specs.items())
+        outputs = {name: value.numpy().tolist() for name, value in video(**given).items()}
+        return io.BytesIO(json.dumps({"outputs": outputs}).encode())
+
+    monkeypatch.setattr(urllib.request, "urlopen", server)
+    (folder / "client.py").write_text(code)
+    client = runpy.run_path(str(folder / "client.py"))
+    features = np.random.default_rng(0).normal(size=(20, SIZE)).astype(np.float32)
+    times = np.arange(20) / 4
+    probabilities, boundaries = client["score"](features, times)
+    assert asked[0]["signature_name"] == "video"
+    expected = video(features=tf.constant(features), timestamps=tf.constant(times))
+    np.testing.assert_allclose(probabilities, expected["probabilities"], atol=1e-6)
+    np.testing.assert_allclose(boundaries, expected["boundaries"])

@@ -1,4 +1,4 @@
-"""A trained classifier -> a SavedModel that needs nothing of this code, or an ONNX file.
+"""A trained classifier -> a SavedModel that needs nothing of this code.
 
 The SavedModel's `serving_default` takes prepared windows; its signature `video` takes a whole video's raw features and
 prepares them itself. Symbols: B windows a batch, T frames of a window or of a video, D numbers a raw frame, D' numbers
@@ -147,34 +147,3 @@ class VideoScores:
             total = tf.tensor_scatter_nd_add(total, rows[mask][:, None], probabilities[mask])
             seen = tf.tensor_scatter_nd_add(seen, rows[mask][:, None], tf.ones((tf.size(rows[mask]), 1)))
         return total / seen
-
-
-def write_onnx(folder: Path) -> Path:
-    """Turn a run's SavedModel into model.onnx: `features` and `mask` of prepared windows -> `probabilities`.
-
-    model.json and config.yml stand in its metadata.
-
-    Raises ValueError when the run is not finished, or the packages tf2onnx and onnx are missing.
-    """
-    saved, path = folder / run_folder.SAVED_MODEL, folder / run_folder.ONNX
-    if not saved.is_dir():
-        raise ValueError(f"{folder}: holds no trained model: run `python trainer.py` with the same settings first")
-    try:
-        import onnx
-        import tf2onnx
-    except ImportError as error:
-        raise ValueError(f"--export onnx needs two packages: pip install tf2onnx onnx ({error})") from None
-    loaded = run_folder.load_saved_model(saved)
-    serve = loaded.signatures["serving_default"]
-    names = ("features", "mask")
-    signature = [tf.TensorSpec(spec.shape, spec.dtype, name=name)
-                 for name in names for spec in [serve.structured_input_signature[1][name]]]  # fmt: skip
-    function = tf.function(lambda features, mask: serve(features=features, mask=mask), input_signature=signature)
-    converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=17)
-    for name in (run_folder.DESCRIPTION, run_folder.CONFIG):
-        entry = converted.metadata_props.add()
-        entry.key, entry.value = name, (saved / EXTRA / name).read_text(encoding="utf-8")
-    onnx.checker.check_model(converted)
-    with utils.atomic_path(path) as temporary:
-        temporary.write_bytes(converted.SerializeToString())
-    return path

@@ -1,0 +1,1 @@
+"""A finished run as files that other runtimes read, see trainer.py."""
