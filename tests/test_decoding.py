@@ -64,6 +64,13 @@ def test_a_stretch_that_stands_out_scores_more_than_a_part_of_it():
     assert whole == pytest.approx(0.8) and part == pytest.approx(0.9 - 0.5 * 0.3)
 
 
+@pytest.mark.parametrize(("context", "around"), [(0.5, (0.4 + 0.2) / 4), (0.25, 0.2 / 2), (0.1, 0.2 / 2)])
+def test_surroundings_reach_a_share_of_the_length_and_at_least_one_frame(context, around):
+    chosen = settings("thresholds=[0.5]", "contrast=1", f"context={context}")
+    found = decoding.decode(one_class([0.4, 0.2, 1, 1, 1, 1, 0, 0]), np.arange(9.0), chosen)
+    assert found.scores.tolist() == [pytest.approx(1 - around)]
+
+
 def test_no_frames_and_no_action_give_no_segments():
     for probabilities in (np.zeros((0, 3)), np.eye(3)[[0, 0, 0]]):
         boundaries = np.arange(len(probabilities) + 1.0)
@@ -83,6 +90,10 @@ def test_smoothing_keeps_sums_and_constants_and_is_symmetric():
     # weights exp(-x^2 / 2 s^2) of neighbours a quarter second apart
     assert smooth[11, 1] / smooth[10, 1] == pytest.approx(np.exp(-0.5 * (0.25 / 0.4) ** 2), rel=1e-3)
     assert decoding.smooth(peak, boundaries, 0) is peak
+    # intervals of 1 and 3 s, whose centres lie one standard deviation apart
+    uneven = decoding.smooth(one_class([1, 0]), np.array([0.0, 1, 4]), 2.0)[:, 1]
+    apart = np.exp(-0.5)
+    np.testing.assert_allclose(uneven, [1 / (1 + 3 * apart), apart / (apart + 3)])
 
 
 def detections(spans, scores, classes=None):
@@ -95,6 +106,7 @@ def test_hard_suppression_by_hand():
     assert found.segments[:, 1].tolist() == [10, 4, 30]
     both = decoding.suppress(detections([[0, 10], [0, 10]], [0.9, 0.8], [1, 2]), "hard", 0.5, 0)
     assert len(both.scores) == 2  # of different classes
+    assert len(decoding.suppress(detections([[0, 10], [0, 5]], [0.9, 0.8]), "hard", 0.5, 0).scores) == 2  # 0.5 itself
 
 
 def test_soft_suppression_by_hand():
@@ -152,6 +164,11 @@ def test_rows_of_shots_score_the_share_of_thresholds_they_are_expected_to_reach(
     assert max(found, key=found.get) == (0, 4)
     short = by_span(decoding.decode(scores, np.arange(7.0), settings(*SHOTS, "max_shots=1"), cuts))
     assert short.keys() == {(0, 2), (2, 4), (4, 6)} and short[(2, 4)] == pytest.approx(likely[2, 4])
+    sure, each = one_class(np.ones(10)), np.ones(10, bool)  # ten shots that are one action for certain
+    assert not by_span(decoding.decode(sure, np.arange(11.0), settings(*SHOTS, "max_shots=9"), each))
+    assert by_span(decoding.decode(sure, np.arange(11.0), settings(*SHOTS, "max_shots=0"), each)) == {
+        (0, 10): pytest.approx(1)
+    }
 
 
 def test_rows_of_shots_of_several_classes_of_uneven_frames_and_without_cuts():
@@ -207,8 +224,9 @@ def test_the_best_classes_of_a_video_are_kept_and_weigh():
 
 def test_each_class_has_its_shortest_length():
     labels = np.array([0, 1, 1, 0, 2, 2, 0])
-    lengths = np.array([[0, 0, 0], [1, 2, 3], [1.5, 2.5, 3.5]])
-    chosen = settings("thresholds=[0.5]", "min_seconds_quantile=0.5")
+    # a quarter of class 1's are shorter than 1.5 s, three quarters than 5.5; of class 2's than 3 and 4.25
+    lengths = np.array([[0, 0, 0], [1, 2, 9], [2, 4, 4.5]])
+    chosen = settings("thresholds=[0.5]", "min_seconds_quantile=0.25")
     found = decoding.decode(np.eye(3)[labels], np.arange(8.0), chosen, None, lengths)
     assert found.classes.tolist() == [1]
     everything = decoding.decode(np.eye(3)[labels], np.arange(8.0), settings("thresholds=[0.5]"), None, lengths + 9)

@@ -116,6 +116,20 @@ def test_the_first_spec_stands_and_others_must_agree(tmp_path):
     assert os.listdir(tmp_path) == [records.SPEC_FILE]
 
 
+# what every consumer of features compares
+SPEC = {
+    "backbone": "b", "weights": "w.h5", "weights_sha256": "ab", "seed": 1, "preprocessing": "p", "resize": [8, 8],
+    "feature_pooling": "mean", "feature_shape": [4], "skip_frames": 6, "rate": 4.0, "placing": "c", "dtype": "float16",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", SPEC)
+def test_features_of_another_making_are_refused(tmp_path, key):
+    records.check_spec(SPEC, SPEC | {"versions": {"x": "2"}}, tmp_path / "e.json", "the trained model")
+    with pytest.raises(ValueError, match=f"e.json: made with other settings: {key}: .* there, 'x' for the trained"):
+        records.check_spec(SPEC, SPEC | {key: "x"}, tmp_path / "e.json", "the trained model")
+
+
 def test_without_a_spec_the_error_names_the_command(tmp_path):
     with pytest.raises(ValueError, match=r"python feature_map_extractor\.py"):
         records.read_spec(tmp_path)

@@ -1,13 +1,16 @@
 """The evaluation equals a slow oracle, one loop a sentence, that was written from the words of the protocol."""
 
 import itertools
+import json
 import random
 
 import numpy as np
 import pytest
 from made_evaluation import annotated, prediction, truth
 
+import annotations
 import metrics
+from evaluation.predictions import load_predictions
 from segments import Segment
 
 
@@ -165,3 +168,41 @@ def test_every_order_of_videos_gives_the_same_numbers():
     for names in itertools.islice(itertools.permutations(results), 0, None, 23):
         shuffled = {name: results[name] for name in names}
         assert metrics.to_json(metrics.evaluate(annotated(ground_truth), shuffled, "validation")) == expected
+
+
+def test_files_in_the_official_layout_give_the_official_numbers(tmp_path):
+    """Two classes of two videos of the subset; a prediction for a video of another one is wrong."""
+
+    def video(subset, *actions):
+        annotated = [{"segment": segment, "label": label} for label, segment in actions]
+        return {"subset": subset, "duration": 40.0, "url": "", "resolution": "8x8", "annotations": annotated}
+
+    database = {
+        "a": video("validation", ("jump", [0.0, 10.0]), ("run", [20.0, 30.0])),
+        "b": video("validation", ("jump", [0.0, 10.0])),
+        "c": video("training", ("jump", [0.0, 10.0]), ("sing", [20.0, 30.0])),
+    }
+    results = {
+        "b": [prediction(0, 7.7, 0.8, "jump")],
+        "a": [prediction(20, 30, 0.6, "run"), prediction(20, 26.2, 0.7, "run"), prediction(0, 10, 0.9, "jump")],
+        "c": [prediction(0, 10, 0.85, "jump")],
+    }
+    (tmp_path / "gt.json").write_text(json.dumps({"version": "VERSION 1.3", "taxonomy": [], "database": database}))
+    external = {"used": False, "details": ""}
+    (tmp_path / "result.json").write_text(
+        json.dumps({"version": "VERSION 1.3", "external_data": external, "results": results})
+    )
+    ground_truth = annotations.load(tmp_path / "gt.json")
+    scored = metrics.evaluate(ground_truth, load_predictions(tmp_path / "result.json"), "validation")
+    # jump: right, wrong, right up to 0.77; run: right and surplus up to 0.62, then wrong and right
+    jump, run = [5 / 6] * 6 + [1 / 2] * 4, [1.0] * 3 + [1 / 2] * 7
+    np.testing.assert_allclose(scored.mAP, np.mean([jump, run], axis=0), rtol=0, atol=1e-12)
+    assert scored.average_mAP == pytest.approx(0.675, abs=1e-12)
+    truths = {name: truth_of(database[name]) for name in ("a", "b")}
+    oracle = [[oracle_ap(truths, results, label, level) for level in np.linspace(0.5, 0.95, 10)]
+              for label in ("jump", "run")]  # fmt: skip
+    np.testing.assert_allclose(oracle, [jump, run], rtol=0, atol=1e-12)
+
+
+def truth_of(video):
+    return [Segment(*one["segment"], one["label"]) for one in video["annotations"]]

@@ -79,13 +79,22 @@ def test_f1_of_nothing_at_all_is_one():
 
 
 def test_precision_and_recall_by_hand_and_thinned():
-    curve = matching.precision_recall(np.array([0.2, 0.9, 0.5]), np.array([True, True, False]), 4)
-    assert curve == [[0.25, 1.0], [0.25, 0.5], [0.5, 0.6667]]
+    curve = matching.precision_recall(np.array([0.2, 0.9, 0.5]), np.array([False, True, True]), 4)
+    assert curve == [[0.25, 1.0], [0.5, 1.0], [0.5, 0.6667]]
     assert matching.precision_recall(np.zeros(0), np.zeros(0, bool), 4) == []
     right = np.random.default_rng(0).random(2000) < 0.5
     thinned = matching.precision_recall(np.linspace(1, 0, 2000), right, 1200)
     assert 100 < len(thinned) <= matching.MOST_POINTS + 1
     assert thinned[-1] == [round(right.sum() / 1200, 4), round(right.mean(), 4)]
+
+
+def test_the_pages_curves_are_of_all_and_of_each_class_best_first(tmp_path):
+    truth = (("jump", 1.0, 3.0), ("run", 4.0, 6.0))
+    predictions = (("jump", 7.0, 9.0, 0.4), ("jump", 1.0, 3.0, 0.9), ("run", 7.0, 9.0, 0.8), ("run", 4.0, 6.0, 0.7))
+    curves = rendering.page_data(a_page(a_view(truth=truth, predictions=predictions)), tmp_path)["curves"]
+    # right, wrong, right, wrong; right, wrong; wrong, right
+    assert curves["all"] == [[0.5, 1.0], [0.5, 0.5], [1.0, 0.6667], [1.0, 0.5]]
+    assert curves["classes"] == [[[1.0, 1.0], [1.0, 0.5]], [[0.0, 0.0], [1.0, 0.5]]]
 
 
 @pytest.mark.parametrize(

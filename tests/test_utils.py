@@ -23,6 +23,15 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path):
     assert os.listdir(tmp_path) == ["a.json"]
 
 
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append(os.fstat(file).st_ino), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("named"), replace(*paths)))
+    utils.write_json(tmp_path / "a.json", 1)
+    assert done == [(tmp_path / "a.json").stat().st_ino, "named"]
+
+
 def test_leftovers_of_the_dead_go_and_files_in_work_stay(tmp_path):
     (tmp_path / ".a.xyz.part.json").write_text("half")
     with utils.atomic_path(tmp_path / "b.json") as temporary:
