@@ -68,6 +68,7 @@ def test_the_context_is_small_and_holds_what_the_stages_need():
     files = context()
     assert sum((ROOT / name).stat().st_size for name in files) < 1_500_000
     needed = {"config.yml", "configs/activitynet.yml", "report_page/page.html.j2", "requirements.lock"}
+    needed |= {str(path.relative_to(ROOT)) for path in ROOT.glob("[a-z]*/*.j2")}
     assert needed | {path.name for path in ROOT.glob("*.py")} <= set(files)
     assert not [name for name in files if name.startswith((".", "tests/", "docs/", "data/", "runs/", "benchmarks/"))]
 

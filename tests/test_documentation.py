@@ -44,7 +44,8 @@ def test_words_of_make_settings_and_scripts_exist(path):
     settings = yaml.safe_load((ROOT / "config.yml").read_text())
     known = {f"{section}.{key}" for section, values in settings.items() for key in values}
     named = re.findall(rf"`(?:--set )?((?:{'|'.join(settings)})\.[a-z_]+)", text)
-    assert not {name for name in named if not name.endswith((".py", ".json", ".onnx", ".predict"))} - known
+    files = (".py", ".json", ".onnx", ".keras", ".tflite", ".bin", ".predict")
+    assert not {name for name in named if not name.endswith(files)} - known
     scripts = set(re.findall(r"\bpython ([a-z_/]+\.py)", text))
     assert not [name for name in scripts if not (ROOT / name).is_file()]
 

@@ -72,6 +72,13 @@ def test_loss_by_hand():
         expected, rel=1e-6
     )
     assert tf.math.divide_no_nan(*model.masked_cross_entropy(labels, logits, tf.zeros((1, 3), bool))).numpy() == 0
+    # the first frame is of class 1, which weighs 3
+    total, weight = model.masked_cross_entropy(labels, logits, mask, tf.constant([1.0, 3.0]))
+    assert (total.numpy(), weight.numpy()) == (pytest.approx(3 * math.log(2) + math.log(4 / 3), rel=1e-6), 4)
+    # half of each target spread evenly: 3/4 and 1/4
+    total, _ = model.masked_cross_entropy(labels, logits, mask, None, 0.5)
+    smoothed = math.log(2) + 3 / 4 * math.log(4 / 3) + 1 / 4 * math.log(4)
+    assert total.numpy() == pytest.approx(smoothed, rel=1e-6)
 
 
 @pytest.mark.parametrize(

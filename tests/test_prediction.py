@@ -11,6 +11,7 @@ from made_features import made_settings, make_data_set
 import data
 import predictions_json
 import trainer
+from features import records
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,17 @@ def test_settings_that_the_model_was_not_trained_with_are_refused(folder):
     with pytest.raises(ValueError, match=r"data.max_frames: 15 there, 20 here.* Use -c .*config\.yml"):
         predictions_json.run(made_settings(folder, "data.max_frames=20"))
     predictions_json.run(made_settings(folder, "predict.method=runs", "data.batch_size=3"))
+
+
+def test_features_that_the_model_was_not_trained_on_are_refused(folder):
+    spec = folder / "features" / records.SPEC_FILE
+    whole = spec.read_text()
+    try:
+        spec.write_text(json.dumps(json.loads(whole) | {"rate": 5}))
+        with pytest.raises(ValueError, match=r"extractor\.json: .*: rate: 5 there, 4 for the trained model\."):
+            predictions_json.run(made_settings(folder))
+    finally:
+        spec.write_text(whole)
 
 
 @pytest.mark.parametrize("assignment", ["data.cache=none", "data.jitter=3", "data.background_share=0.5"])

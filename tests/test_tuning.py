@@ -1,6 +1,7 @@
 """Folds that keep groups together, scores by models that have not seen a frame, and the search for settings."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import predictions_json
 import run_folder
 import trainer
 from features import records
+from planning.folds import Folds
 from training import tuning
 
 
@@ -75,6 +77,54 @@ def test_a_frame_is_scored_by_a_model_that_has_not_seen_its_label(folder):
     (scores, *_) = predictions_json.frame_scores(store, training.classify, settings.data.max_frames, 5)
     action = store.labels[rows] > 0
     assert np.mean(scores.argmax(axis=1)[action] == store.labels[rows][action]) > 0.7
+
+
+def test_no_fold_is_shown_its_own_labels_and_each_gives_the_scores_of_its_own_frames(folder):
+    store = load_data(made_settings(folder), ("training",)).training
+    fold_of = tuning.split(np.repeat(np.arange(len(store.ids)), np.diff(store.offsets)), 3, seed=0)
+    shown = []
+
+    def classify_after(labels):
+        shown.append(labels)
+        number = len(shown) - 1
+        return lambda features, mask: np.full((*mask.shape, 3), number, np.float32)
+
+    scores = tuning.out_of_fold_scores(store, fold_of, classify_after, 20, 10)
+    for fold, labels in enumerate(shown):
+        assert (labels[fold_of == fold] == data.IGNORED).all()
+        np.testing.assert_array_equal(labels[fold_of != fold], store.labels[fold_of != fold])
+    assert len(shown) == 3
+    np.testing.assert_array_equal(np.concatenate(scores)[:, 0], fold_of)
+
+
+def test_the_folds_of_a_plan_train_on_the_labels_they_are_given(folder, monkeypatch):
+    settings = made_settings(folder)
+    spec = records.require_spec(settings.paths.feature_map_folder, settings.extractor, settings.video)
+    held_out, true = [], load_data(settings, ("training",)).training.labels
+
+    def fit(run_data, labels, *_):
+        held_out.append(labels == data.IGNORED)
+        np.testing.assert_array_equal(labels[~held_out[-1]], true[~held_out[-1]])
+        return SimpleNamespace(classify=lambda features, mask: np.full((*mask.shape, 3), 1 / 3, np.float32))
+
+    monkeypatch.setattr(tuning, "fit", fit)
+    Folds(settings.paths, spec, settings.data, "video", 3).score(
+        settings.data, settings.model, settings.train, settings.predict
+    )
+    # each frame is held out once
+    assert len(held_out) == 3 and (np.sum(held_out, axis=0) == 1).all()
+
+
+@pytest.mark.parametrize(("more", "taken"), [(0.0009, False), (0.0011, True)])
+def test_the_search_takes_what_gains_more_than_a_thousandth(folder, monkeypatch, more, taken):
+    settings = made_settings(folder, "predict.smoothing=0").predict
+    found = {0.0: 0.5, 1.0: 0.5 + more}
+    monkeypatch.setattr(tuning, "SEARCHED", ([{"smoothing": value} for value in found],))
+    monkeypatch.setattr(tuning.Search, "average_map", lambda _, tried: found[tried.smoothing])
+    run_data = load_data(made_settings(folder), ("training",))
+    search = tuning.Search(run_data, [np.zeros((1, 3))] * len(run_data.training.ids), 3)
+    best, score = search.best(settings)
+    assert (best.smoothing, score) == ((1.0, 0.5 + more) if taken else (0.0, 0.5))
 
 
 def test_a_fit_takes_nothing_from_the_run_in_its_folder(folder):
