@@ -128,7 +128,7 @@ def _extraction(folder: Path, minutes: float) -> tuple[list[str], Path]:
     videos = folder / "videos" / "training"
     videos.mkdir(parents=True)
     clips = [make_clip(folder / f"{seconds}.mp4", seconds) for seconds in (4, 7, 12)]
-    for number, clip in zip(range(int(100 + 120 * minutes)), itertools.cycle(clips), strict=False):
+    for number, clip in zip(range(int(200 + 600 * minutes)), itertools.cycle(clips), strict=False):
         os.link(clip, videos / f"{number:05d}.mp4")
     options = [f"paths.data_dir={folder}", "paths.videos_folder=videos", "paths.feature_map_folder=features",
                "extractor.backbone=efficientnet_lite0"]  # fmt: skip

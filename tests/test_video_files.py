@@ -1,5 +1,7 @@
 """A video file is seen by every stage alike, however its name ends."""
 
+import gc
+
 import pytest
 from made_videos import make_video
 
@@ -48,3 +50,18 @@ def test_all_stages_see_a_video(tmp_path, suffix):
 def test_the_downloader_writes_names_that_are_found():
     written = {*attempt._SUFFIXES.values(), *(suffix for some in attempt._FREE_CHOICE.values() for suffix in some)}
     assert written <= set(video_input.VIDEO_SUFFIXES)
+
+
+def test_a_frame_leaves_memory_when_it_is_used(tmp_path):
+    import av  # in front of the count, since it makes objects of its own
+
+    file = make_video(tmp_path / "v.mp4", 13)
+    gc.collect()
+    gc.disable()
+    try:
+        with video_input.SampledVideo(file, 2, (8, 8)) as video:
+            assert len(list(video)) == 7
+        # one is the decoder's own; what waits for the collector, of a long 4K video, is gigabytes
+        assert sum(isinstance(found, av.VideoFrame) for found in gc.get_objects()) <= 1
+    finally:
+        gc.enable()

@@ -14,9 +14,11 @@ AS_STORED = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 def upright_pixels(frame: VideoFrame, order: str = "rgb24") -> np.ndarray:
     """The pixels [H, W, 3] uint8 of a frame as it is shown; `order` is rgb24 or bgr24."""
     import numpy as np
+    from av.sidedata.sidedata import SideDataContainer
 
     try:
-        data = frame.side_data.get("DISPLAYMATRIX")
+        # not frame.side_data, which is kept in the frame and keeps the frame: memory until the next garbage collection
+        data = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # missing in its stub
     except ValueError:  # beside side data of a kind that PyAV does not know
         data = None
     a, b, _, c, d, *_ = AS_STORED if data is None else np.frombuffer(data, np.int32).tolist()
