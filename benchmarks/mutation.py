@@ -33,7 +33,7 @@ from tests.documents import copy_project
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = ("segments.py", "annotations.py", "prediction", "evaluation", "features", "training")
 # imported before the forks, each of which would wait seconds for them; nothing of ours, which is what changes
-READY = ("numpy", "pytest", "pydantic", "yaml", "cv2", "tensorflow")
+READY = ("numpy", "pytest", "hypothesis", "pydantic", "yaml", "cv2", "jinja2", "matplotlib.pyplot", "tensorflow")
 OPTIONS = ["-x", "-q", "-m", "not slow", "-p", "no:xdist", "-p", "no:cacheprovider"]
 
 
