@@ -33,8 +33,8 @@ from tests.documents import copy_project
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = ("segments.py", "annotations.py", "prediction", "evaluation", "features", "training")
 # imported before the forks, each of which would wait seconds for them; nothing of ours, which is what changes
-READY = ("numpy", "pytest", "hypothesis", "pydantic", "yaml", "cv2", "jinja2", "matplotlib.pyplot", "tensorflow")
-OPTIONS = ["-x", "-q", "-m", "not slow", "-p", "no:xdist", "-p", "no:cacheprovider"]
+READY = ("numpy", "pytest", "pydantic", "yaml", "cv2", "jinja2", "matplotlib.pyplot", "tensorflow")
+OPTIONS = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
 
 
 def tests_of(root: Path) -> dict[str, list[str]]:
@@ -72,11 +72,14 @@ def first_failure(folder: Path, tests: list[str], limit: float) -> str:
         for stream in (0, 1, 2):
             os.dup2(os.open(os.devnull, os.O_RDWR), stream)
         os.chdir(folder)
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # their imports take longer than most tests
         sys.path[:] = [str(folder), *(each for each in sys.path if Path(each or ".").resolve() != ROOT)]
         for name in [name for name in sys.modules if name.partition(".")[0] in ("tests", "benchmarks")]:
             del sys.modules[name]
-        os.write(writer, _test(tests, folder).encode())
-        os._exit(0)
+        try:
+            os.write(writer, _test(tests, folder).encode())
+        finally:
+            os._exit(0)
     os.close(writer)
     told = (
         os.read(reader, 1000).decode() or "a crash" if select.select([reader], [], [], limit)[0] else "the time limit"
