@@ -110,7 +110,7 @@ def paint(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndarray) -> 
 
     labels = np.full(len(timestamps), BACKGROUND, np.int32)
     inside = np.searchsorted(timestamps, np.asarray(segments, np.float64).reshape(-1, 2), side="left")  # [N, 2]
-    for (first, end), number in zip(inside, classes, strict=True):
+    for (first, end), number in zip(inside.tolist(), classes, strict=True):
         labels[first:end] = number
     return labels
 
@@ -124,7 +124,7 @@ def frame_targets(timestamps: np.ndarray, segments: np.ndarray, classes: np.ndar
 
     targets = np.zeros((len(timestamps), count), np.uint8)
     inside = np.searchsorted(timestamps, np.asarray(segments, np.float64).reshape(-1, 2), side="left")  # [N, 2]
-    for (first, end), number in zip(inside, classes, strict=True):
+    for (first, end), number in zip(inside.tolist(), classes, strict=True):
         targets[first:end, number] = 1
     targets[:, BACKGROUND] = ~targets.any(axis=1)
     return targets

@@ -30,7 +30,10 @@ def run(folder: Path, repeats: int) -> dict:
     """Seconds of the processor and peak MB of metrics.py, and seconds of two JSON readers on the same file."""
     annotated, predicted = make_files(folder, VIDEOS)
     turns = [_measure(["metrics.py", "--ground-truth", str(annotated), str(predicted)]) for _ in range(repeats)]
-    errors = _measure(["metrics.py", "errors", "--ground-truth", str(annotated), "--predictions", str(predicted)])
+    errors, frames = (
+        _measure(["metrics.py", what, "--ground-truth", str(annotated), "--predictions", str(predicted)])
+        for what in ("errors", "frames")
+    )
     text = predicted.read_bytes()
     return {
         "predictions": VIDEOS * PREDICTIONS,
@@ -39,6 +42,8 @@ def run(folder: Path, repeats: int) -> dict:
         "peak_mb": statistics.median(peak for _, peak in turns),
         "errors_cpu_seconds": errors[0],
         "errors_peak_mb": errors[1],
+        "frames_cpu_seconds": frames[0],
+        "frames_peak_mb": frames[1],
         "msgspec_seconds": _time(lambda: msgspec.json.decode(text)),
         "json_seconds": _time(lambda: json.loads(text)),
     }
@@ -88,6 +93,7 @@ def show(result: dict) -> str:
     rows = [
         f"`metrics.py`, with intervals | {result['cpu_seconds']:.1f} | {result['peak_mb']:.0f}",
         f"`metrics.py errors` | {result['errors_cpu_seconds']:.1f} | {result['errors_peak_mb']:.0f}",
+        f"`metrics.py frames` | {result['frames_cpu_seconds']:.1f} | {result['frames_peak_mb']:.0f}",
         f"msgspec, the file read alone | {result['msgspec_seconds']:.1f} | ",
         f"Python's json, the file read alone | {result['json_seconds']:.1f} | ",
     ]

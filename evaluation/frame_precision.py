@@ -2,90 +2,171 @@
 
 The per-frame mean average precision of Yeung et al., "Every Moment Counts" (MultiTHUMOS): of each class, all frames of
 all videos are ranked by their score for it; a frame is right where an annotated segment of the class covers it. Frames
-of one score count together, so that their order in a file says nothing. Symbols: T frames, K classes.
+of one score count together, so that their order in a file says nothing. Frames that share everything are kept as one
+stretch: memory grows with the segments, not with frames times classes. Symbols: T frames, K classes, S stretches, N
+predicted and M annotated segments.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import segments
 from annotations import Video
-from evaluation.predictions import Results
+from evaluation import predictions
 from prediction.score_file import ScoreFile
 
-# video id -> times of its frames [T] seconds, and their scores [T, K], background first
-FrameScores = dict[str, tuple[np.ndarray, np.ndarray]]
+HALVES = 1 << 15  # float16 numbers that are not negative, by their bits
+MOST_SCORES = 4_000_000  # counted at once: some 100 MB
 
 
-def scores_of_file(videos: Sequence[Video], path: Path, index: Mapping[str, int], num_classes: int) -> FrameScores:
-    """The scores that predictions_json.py keeps; of labels that are one class, the highest counts."""
-    found = {}
+@dataclass(frozen=True)
+class Stretches:
+    """Frames of one class, score and truth, in columns [S]. What is in none of them has no score and is wrong."""
+
+    classes: np.ndarray  # int
+    scores: np.ndarray  # float32; -inf is below any score
+    frames: np.ndarray  # int, how many
+    right: np.ndarray  # bool
+    total: int  # frames of all videos
+
+
+def of_predictions(
+    videos: Sequence[Video], results: predictions.Results | predictions.Table, index: Mapping[str, int], rate: float
+) -> Stretches:
+    """Predicted segments as scores of frames, `rate` a second: each frame has the best score that covers it.
+
+    Args:
+      videos: the annotated ones; one without predictions has none of its frames found.
+      results: predictions, see `predictions.Results`.
+      index: numbers of the classes, background 0, by their labels.
+      rate: frames a second.
+
+    Raises:
+      ValueError: a label that `index` lacks.
+    """
+    table = predictions.to_table(results)
+    classes = predictions.class_numbers(table, index, videos)
+    rows_of = table.rows()
+    rows, spans, truth, frames = [np.zeros(0, np.int64)], [np.zeros((0, 2), np.int64)], [], 0
+    for video in (video for video in videos if video.id in rows_of):
+        some, times = rows_of[video.id], segments.rate_grid(video.duration, rate)
+        rows.append(np.arange(some.start, some.stop))
+        spans.append(frames + np.searchsorted(times, table.spans[some], side="left"))
+        truth.append(_truth(video, times, index, frames))
+        frames += len(times)
+    more, total = _without_scores(videos, rows_of, index, frames)
+    kept = np.concatenate(rows)
+    scored = classes[kept], np.concatenate(spans), table.scores[kept].astype(np.float32)
+    return _stretches(*scored, np.concatenate([*truth, more]), total)
+
+
+def of_file(videos: Sequence[Video], path: Path, index: Mapping[str, int], num_classes: int) -> Stretches:
+    """The scores that predictions_json.py keeps; of labels that are one class, the highest counts.
+
+    They are float16, so few that the frames of each can be counted.
+    """
+    counts = np.zeros((2, num_classes * HALVES), np.int64)  # wrong, right
+    found, frames, waiting = {}, 0, []
     with contextlib.closing(ScoreFile(path)) as scores:
         for video in videos:
-            if (frames := scores.frames(video.id)) is not None:
-                values = np.zeros((len(frames[0]), num_classes), np.float32)
-                for column, name in enumerate(scores.classes):
-                    number = index[name]
-                    values[:, number] = np.maximum(values[:, number], frames[1][:, column])
-                found[video.id] = frames[0], values
-    return found
+            if (some := scores.frames(video.id)) is None:
+                continue
+            values = np.zeros((len(some[0]), num_classes), np.float16)
+            for column, name in enumerate(scores.classes):
+                number = index[name]
+                values[:, number] = np.maximum(values[:, number], some[1][:, column])
+            right = np.zeros(values.shape, bool)
+            for number, first, end in _truth(video, some[0], index, 0).tolist():
+                right[first:end, number] = True
+            # each number a place: whether it is right, its class, its bits but that of the sign
+            places = (values.view(np.uint16) & (HALVES - 1)) + HALVES * np.arange(num_classes)
+            waiting.append((places + right * (num_classes * HALVES)).ravel())
+            found[video.id], frames = video, frames + len(values)
+            if sum(map(len, waiting)) >= MOST_SCORES:
+                counts += np.bincount(np.concatenate(waiting), minlength=counts.size).reshape(counts.shape)
+                waiting = []
+    counts += np.bincount(np.concatenate([np.zeros(0, np.int64), *waiting]), minlength=counts.size).reshape(2, -1)
+    truth, total = _without_scores(videos, found, index, frames)
+    rest = _stretches(np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros(0, np.float32), truth, total)
+    right, place = np.nonzero(counts)
+    halves = (place % HALVES).astype(np.uint16).view(np.float16)
+    return Stretches(
+        np.concatenate([place // HALVES, rest.classes]),
+        np.concatenate([halves.astype(np.float32), rest.scores]),
+        np.concatenate([counts[right, place], rest.frames]),
+        np.concatenate([right > 0, rest.right]),
+        total,
+    )
 
 
-def scores_of_predictions(
-    videos: Sequence[Video], results: Results, index: Mapping[str, int], num_classes: int, rate: float
-) -> FrameScores:
-    """Predicted segments as scores of frames, `rate` a second: each frame has the best score that covers it."""
-    found = {}
-    for video in videos:
-        if video.id in results:
-            times = segments.rate_grid(video.duration, rate)
-            values = np.full((len(times), num_classes), -np.inf, np.float32)  # below any score
-            for entry in results[video.id]:
-                first, end = np.searchsorted(times, entry["segment"], side="left")
-                column = values[first:end, index[entry["label"]]]
-                np.maximum(column, entry["score"], out=column)
-            found[video.id] = times, values
-    return found
+def _truth(video: Video, times: np.ndarray, index: Mapping[str, int], before: int) -> np.ndarray:
+    """[M, 3] int: class, first frame and the one after the last of each annotated segment; `before` frames precede."""
+    labelled = video.labelled_segments()
+    spans = np.array([(one.start, one.end) for one in labelled], np.float64).reshape(-1, 2)
+    inside = before + np.searchsorted(times, spans, side="left")
+    return np.column_stack([np.array([index[one.label] for one in labelled], np.int64), inside])
 
 
-def frame_average_precision(
-    videos: Sequence[Video], found: FrameScores, index: Mapping[str, int], num_classes: int
-) -> np.ndarray:
-    """[K] from 0 to 1, background first; NaN for classes without a frame, and for background.
+def _without_scores(
+    videos: Sequence[Video], found: Mapping[str, object], index: Mapping[str, int], frames: int
+) -> tuple[np.ndarray, int]:
+    """The truth [M, 3] of the videos that are not `found`, which has `frames` frames, and the frames of all.
 
-    A video without scores has none of its frames found; it is as densely sampled as the others.
+    They are as densely sampled as the others.
     """
-    frames = sum(len(times) for times, _ in found.values())
     seconds = sum(video.duration for video in videos if video.id in found)
-    scores, true = [], []
-    for video in videos:
-        times, values = found.get(video.id, (None, None))
-        if times is None:
-            times = segments.grid_like(video.duration, frames, seconds) if seconds else np.zeros(0)
-            values = np.full((len(times), num_classes), -np.inf, np.float32)
-        labels = np.zeros(values.shape, bool)
-        for segment in video.labelled_segments():
-            first, end = np.searchsorted(times, [segment.start, segment.end], side="left")
-            labels[first:end, index[segment.label]] = True
-        scores.append(values)
-        true.append(labels)
-    scores, true = np.concatenate(scores), np.concatenate(true)
+    truth, total = [np.zeros((0, 3), np.int64)], frames
+    for video in (video for video in videos if video.id not in found and seconds):
+        times = segments.grid_like(video.duration, frames, seconds)
+        truth.append(_truth(video, times, index, total))
+        total += len(times)
+    return np.concatenate(truth), total
+
+
+def _stretches(classes: np.ndarray, spans: np.ndarray, scores: np.ndarray, truth: np.ndarray, total: int) -> Stretches:
+    """Predicted segments, classes [N], frames [N, 2] and scores [N], and annotated ones [M, 3] -> their stretches."""
+    # the frames of all classes on one line
+    places = np.concatenate([classes[:, None] * total + spans, truth[:, :1] * total + truth[:, 1:]])
+    borders, inside = np.unique(places, return_inverse=True)
+    inside = inside.reshape(-1, 2)
+    best, right = np.full(len(borders), -np.inf, np.float32), np.zeros(len(borders), bool)
+    rising = np.argsort(scores, kind="stable")  # the best is written last
+    for (first, end), score in zip(inside[rising].tolist(), scores[rising].tolist(), strict=True):
+        best[first:end] = score
+    for first, end in inside[len(classes) :].tolist():
+        right[first:end] = True
+    kept = np.flatnonzero(right | (best > -np.inf))
+    frames = np.diff(borders, append=0)
+    return Stretches(borders[kept] // max(total, 1), best[kept], frames[kept], right[kept], total)
+
+
+def frame_average_precision(stretches: Stretches, num_classes: int) -> np.ndarray:
+    """[K] from 0 to 1, background first; NaN for classes without a right frame, and for background."""
+    order = np.argsort(stretches.classes, kind="stable")
+    borders = np.searchsorted(stretches.classes[order], np.arange(num_classes + 1))
     result = np.full(num_classes, np.nan)
     for number in range(1, num_classes):
-        if true[:, number].any():
-            result[number] = average_precision(scores[:, number], true[:, number])
+        rows = order[borders[number] : borders[number + 1]]
+        frames, right = stretches.frames[rows], stretches.frames[rows] * stretches.right[rows]
+        if right.any():
+            scores = np.append(stretches.scores[rows], np.float32(-np.inf))
+            rest = stretches.total - frames.sum()
+            result[number] = average_precision(scores, np.append(frames, rest), np.append(right, 0))
     return result
 
 
-def average_precision(scores: np.ndarray, true: np.ndarray) -> float:
-    """The sum over falling scores of the precision there times the recall that they add: [T] and [T] bool."""
-    levels, place = np.unique(-scores, return_inverse=True)
-    counts = np.bincount(place, minlength=len(levels))
-    hits = np.bincount(place, true, minlength=len(levels))
-    precision = np.cumsum(hits) / np.cumsum(counts)
-    return float((precision * hits).sum() / true.sum())
+def average_precision(scores: np.ndarray, frames: np.ndarray, right: np.ndarray) -> float:
+    """The sum over falling scores of the precision there times the recall that they add.
+
+    scores: [S]; frames, right: [S] how many frames have each, and how many of these are right.
+    """
+    _, place = np.unique(-scores, return_inverse=True)
+    shown, hits = np.bincount(place, frames), np.bincount(place, right)
+    precision = np.cumsum(hits) / np.cumsum(shown)
+    return float((precision * hits).sum() / right.sum())

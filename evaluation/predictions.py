@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 import utils
+from annotations import Video
 from evaluation import detection, matching
 from segments import Segment, as_compared
 
@@ -38,6 +39,16 @@ class Table:
     classes: np.ndarray  # [N] int, places in `labels`
     scores: np.ndarray  # [N]
     spans: np.ndarray  # [N, 2] seconds
+
+    def rows(self) -> dict[str, slice]:
+        """The predictions of each video."""
+        borders = np.searchsorted(self.videos, np.arange(len(self.names) + 1)).tolist()
+        return {name: slice(*borders[number : number + 2]) for number, name in enumerate(self.names)}
+
+    def label_place(self, row: int) -> str:
+        """Where the label of a prediction stands in the file."""
+        name = self.names[self.videos[row]]
+        return f"results.{name}[{row - self.rows()[name].start}].label"
 
     def without(self, labels: Iterable[str]) -> Table:
         """The predictions of other labels."""
@@ -130,8 +141,10 @@ def _plain(values: np.ndarray) -> bool:
     return bool((np.abs(values) < EXACT).all())
 
 
-def to_table(results: Results) -> Table:
+def to_table(results: Results | Table) -> Table:
     """The same in columns. Raises ValueError for a prediction that cannot be read."""
+    if isinstance(results, Table):
+        return results
     labels: dict[str, int] = {}
     videos, classes, scores, spans = [], [], [], []
     names = {name: number for number, name in enumerate(results)}
@@ -169,6 +182,20 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
+def class_numbers(table: Table, index: Mapping[str, int], videos: Iterable[Video]) -> np.ndarray:
+    """[N] int: the class of each prediction by its label, of the predictions of `videos`; -1 where others have none.
+
+    Raises ValueError for a label that `index` lacks.
+    """
+    numbers = np.array([index.get(label, -1) for label in table.labels], np.int64)[table.classes]
+    asked = {video.id for video in videos}
+    inside = np.array([name in asked for name in table.names], bool)[table.videos]
+    for row in np.flatnonzero(inside & (numbers < 0)):
+        label = table.labels[table.classes[row]]
+        raise ValueError(f"{table.label_place(row)}: {label!r} is not among the classes of the annotations")
+    return numbers
+
+
 def columns(
     ground_truth: Mapping[str, Iterable[Segment]],
     results: Results | Table,
@@ -192,7 +219,7 @@ def columns(
     classes = tuple(sorted({segment.label for some in ground_truth.values() for segment in some}))
     if not classes:
         raise ValueError(f"{source}: no annotated segments to compare predictions with")
-    table = results if isinstance(results, Table) else to_table(results)
+    table = to_table(results)
     index = {name: number for number, name in enumerate(classes)}
     # a class wins over a label of the same name
     index = {label: index[name] for label, name in class_of.items() if name in index} | index
@@ -200,11 +227,10 @@ def columns(
     numbers = np.array([index.get(label, -1) for label in table.labels], np.int64)[table.classes]
     unknown = np.flatnonzero(numbers < 0)
     if len(unknown) and not ignore_unknown:
-        first = unknown[0]
-        video, label = table.videos[first], table.labels[table.classes[first]]
+        label = table.labels[table.classes[unknown[0]]]
         raise UnknownLabelError(
-            f"results.{table.names[video]}[{first - np.argmax(table.videos == video)}].label: {label!r} is not among "
-            "the classes that the ground truth has in this subset; --ignore-unknown-labels leaves such predictions out"
+            f"{table.label_place(unknown[0])}: {label!r} is not among the classes that the ground truth has in this "
+            "subset; --ignore-unknown-labels leaves such predictions out"
         )
     kept = np.flatnonzero(numbers >= 0)
     order = kept[matching.best_first(table.scores[kept])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,15 +20,15 @@ import config
 import run_folder
 import segments
 from annotations import Annotations, Video
-from evaluation import frame_precision, matching, options, predictions
+from evaluation import detection, frame_precision, matching, options, predictions
 from prediction.score_file import ScoreFile
 
 OVERLAPS = (0.1, 0.25, 0.5)
 MOST_FRAMES = 50_000_000  # of a video: over a month of it, and what the memory holds
 RATE = 15.0  # frames a second at which predictions are compared, as Farha and Gall sample their videos
 
-# video id -> times of its frames [T] seconds, and their predicted classes [T] int
-FrameClasses = dict[str, tuple[np.ndarray, np.ndarray]]
+# of one video after another: its id, the times of its frames [T] seconds, and their predicted classes [T] int
+FrameClasses = Iterator[tuple[str, np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -59,51 +59,85 @@ def evaluate_segmentation(
     """
     if len(predicted) != len(true):
         raise ValueError(f"expected predictions of {len(true)} videos, received {len(predicted)}")
-    for number, (labels, others) in enumerate(zip(predicted, true, strict=True)):
-        if len(labels) != len(others):
-            raise ValueError(f"video {number}: expected {len(others)} predicted frames, received {len(labels)}")
-    frames = sum(map(len, true))
+    compared = [_FrameRuns.of(number, *pair) for number, pair in enumerate(zip(predicted, true, strict=True))]
+    return _score(compared, overlaps, background)
+
+
+@dataclass(frozen=True)
+class _FrameRuns:
+    """A video's predicted and true runs, each as first frames, ends and classes [N]; how many frames are right."""
+
+    predicted: tuple[np.ndarray, np.ndarray, np.ndarray]
+    true: tuple[np.ndarray, np.ndarray, np.ndarray]
+    right: int
+    frames: int
+
+    @classmethod
+    def of(cls, video: int | str, predicted: np.ndarray, true: np.ndarray) -> _FrameRuns:
+        if len(predicted) != len(true):
+            raise ValueError(f"video {video}: expected {len(true)} predicted frames, received {len(predicted)}")
+        right = int(np.count_nonzero(np.equal(predicted, true)))
+        return cls(segments.label_runs(predicted), segments.label_runs(true), right, len(true))
+
+
+def _score(compared: Sequence[_FrameRuns], overlaps: Sequence[float], background: Collection[int]) -> Segmentation:
+    frames = sum(video.frames for video in compared)
     if not frames:
-        raise ValueError(f"expected frames to score, received none in {len(true)} videos")
-    correct = sum(int(np.sum(np.equal(*pair))) for pair in zip(predicted, true, strict=True))
-    runs = [tuple(_runs(labels, background) for labels in pair) for pair in zip(predicted, true, strict=True)]
-    edit = float(np.mean([edit_score(classes, others) for (_, classes), (_, others) in runs]))
-    return Segmentation(correct / frames, edit, {overlap: _f1(runs, overlap) for overlap in overlaps})
+        raise ValueError(f"expected frames to score, received none in {len(compared)} videos")
+    predicted = _instances([video.predicted for video in compared], background)
+    true = _instances([video.true for video in compared], background)
+    sequences = (
+        np.split(runs.classes, np.searchsorted(runs.videos, np.arange(1, len(compared)))) for runs in (predicted, true)
+    )
+    edit = float(np.mean([edit_score(*pair) for pair in zip(*sequences, strict=True)]))
+    right = sum(video.right for video in compared)
+    return Segmentation(right / frames, edit, dict(zip(overlaps, _f1(predicted, true, overlaps), strict=True)))
 
 
-def _runs(labels: np.ndarray, background: Collection[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Spans [N, 2] in frames and classes [N] of the runs that are not background."""
-    first, end, classes = segments.label_runs(labels)
+def _instances(runs: Sequence[tuple], background: Collection[int]) -> detection.Instances:
+    """The runs of videos that are not background, in the order of the videos; spans in frames."""
+    first, end, classes = (np.concatenate(part) for part in zip(*runs, strict=True))
+    videos = np.repeat(np.arange(len(runs)), [len(one[0]) for one in runs])
     kept = ~np.isin(classes, list(background))
-    return np.stack([first, end], axis=1)[kept], classes[kept]
+    return detection.Instances(videos[kept], classes[kept], np.stack([first, end], axis=1)[kept])
 
 
 def edit_score(predicted: Sequence[int] | np.ndarray, true: Sequence[int] | np.ndarray) -> float:
-    """1 - Levenshtein distance of two sequences of classes / the longer length; 1 where both are empty."""
+    """1 - Levenshtein distance of two sequences of classes / the longer length; 1 where both are empty.
+
+    A column of the table of distances is kept as two whole numbers, whose bits say where it rises and where it falls by
+    one from row to row (Myers 1999, in the form of Hyyrö 2003).
+    """
     longest = max(len(predicted), len(true))
-    if not longest:
-        return 1.0
-    true, columns = np.asarray(true), np.arange(len(true) + 1)
-    distances = columns
-    for number, label in enumerate(predicted, start=1):
-        replaced = distances[:-1] + (true != label)
-        row = np.concatenate([[number], np.minimum(distances[1:] + 1, replaced)])
-        # an insertion costs 1 more than the cell before it
-        distances = np.minimum.accumulate(row - columns) + columns
-    return 1 - float(distances[-1]) / longest
+    if not len(predicted) or not len(true):
+        return 0.0 if longest else 1.0
+    places: dict[int, int] = {}  # class -> bits of the rows that have it
+    for row, label in enumerate(np.asarray(predicted).tolist()):
+        places[label] = places.get(label, 0) | 1 << row
+    rows, last, distance = (1 << len(predicted)) - 1, 1 << (len(predicted) - 1), len(predicted)
+    rises, falls = rows, 0
+    for label in np.asarray(true).tolist():
+        equal = places.get(label, 0)
+        level = (((equal & rises) + rises) ^ rises) | equal | falls  # no more than the cell up and to the left
+        right_rises, right_falls = falls | (rows & ~(level | rises)), rises & level
+        distance += bool(right_rises & last) - bool(right_falls & last)
+        right_rises, right_falls = (right_rises << 1 | 1) & rows, right_falls << 1 & rows
+        rises, falls = right_falls | (rows & ~(level | right_rises)), right_rises & level
+    return 1 - float(distance) / longest
 
 
-def _f1(runs: Sequence[tuple], overlap: float) -> float:
+def _f1(predicted: detection.Instances, true: detection.Instances, overlaps: Sequence[float]) -> list[float]:
     """F1 over all videos: each predicted segment may take its most overlapping true one of its class, once."""
-    right, predicted, true = 0, 0, 0
-    for (spans, classes), (true_spans, true_classes) in runs:
-        predicted, true = predicted + len(classes), true + len(true_classes)
-        if not len(classes) or not len(true_classes):
-            continue
-        tiou = np.where(classes[:, None] == true_classes, segments.tiou(spans, true_spans), 0)
-        best = np.argmax(tiou, axis=1)
-        right += len(np.unique(best[np.max(tiou, axis=1) >= overlap]))
-    return 2 * right / (predicted + true) if right else 0.0
+    count = 1 + max(predicted.classes.max(initial=0), true.classes.max(initial=0))
+    best, tiou = [np.zeros(0, np.int64)], [np.zeros(0)]  # true segment and overlap of each predicted one
+    for rows, truths, overlap in detection.overlaps(predicted, true, predicted.keys(count), true.keys(count)):
+        order = np.lexsort((truths, -overlap, rows))
+        first = order[np.unique(rows[order], return_index=True)[1]]
+        best.append(truths[first])
+        tiou.append(overlap[first])
+    best, tiou = np.concatenate(best), np.concatenate(tiou)
+    right = [len(np.unique(best[tiou >= overlap])) for overlap in overlaps]
+    return [2 * number / (len(predicted.classes) + len(true.classes)) if number else 0.0 for number in right]
 
 
 @dataclass(frozen=True)
@@ -128,7 +162,11 @@ class Classes:
 
 
 def frames_of_predictions(
-    videos: Sequence[Video], results: predictions.Results, classes: Classes, rate: float = RATE, min_score: float = 0.0
+    videos: Sequence[Video],
+    results: predictions.Results | predictions.Table,
+    classes: Classes,
+    rate: float = RATE,
+    min_score: float = 0.0,
 ) -> FrameClasses:
     """Predicted segments as frame classes: each frame takes the class of the best scored segment that covers it.
 
@@ -146,18 +184,14 @@ def frames_of_predictions(
     if not rate > 0:
         raise ValueError(f"rate: expected frames a second above 0, received {rate}")
     _require_few_frames(videos, rate)
-    found = {}
-    for video in videos:
-        if video.id not in results:
-            continue
-        times = segments.rate_grid(video.duration, rate)
-        entries = results[video.id]
-        best_first = [entries[number] for number in matching.best_first([entry["score"] for entry in entries])]
-        # the best is painted last
-        shown = [entry for entry in best_first if entry["score"] >= min_score][::-1]
-        numbers = np.array([classes.number(entry["label"], f"results.{video.id}") for entry in shown], int)
-        found[video.id] = times, segments.paint(times, np.array([entry["segment"] for entry in shown]), numbers)
-    return found
+    table = predictions.to_table(results)
+    numbers, rows_of = predictions.class_numbers(table, classes.index, videos), table.rows()
+    for video in (video for video in videos if video.id in rows_of):
+        times, rows = segments.rate_grid(video.duration, rate), rows_of[video.id]
+        scores = table.scores[rows]
+        best_last = matching.best_first(scores)[::-1]
+        shown = best_last[scores[best_last] >= min_score]
+        yield video.id, times, segments.paint(times, table.spans[rows][shown], numbers[rows][shown])
 
 
 def frames_of_scores(videos: Sequence[Video], path: Path, classes: Classes) -> FrameClasses:
@@ -166,20 +200,18 @@ def frames_of_scores(videos: Sequence[Video], path: Path, classes: Classes) -> F
     A frame's time is the middle of the interval that it stands for. Raises ValueError for another file, or classes
     that the annotations do not have.
     """
-    found = {}
     with contextlib.closing(ScoreFile(path)) as scores:
         numbers = np.array([classes.number(name, f"{path}: classes") for name in scores.classes])
         for video in videos:
             frames = scores.frames(video.id)
             if frames is not None:
                 times, probabilities = frames
-                found[video.id] = times, numbers[np.argmax(probabilities, axis=1)]
-    return found
+                yield video.id, times, numbers[np.argmax(probabilities, axis=1)]
 
 
 def evaluate_videos(
     videos: Sequence[Video], found: FrameClasses, classes: Classes, background: Collection[str] = ()
-) -> Segmentation:
+) -> tuple[Segmentation, int]:
     """Score the frame classes of a subset's videos; where none were found, all of the video counts as background.
 
     Args:
@@ -188,25 +220,33 @@ def evaluate_videos(
       classes: numbers of the labels.
       background: classes, besides background, whose runs are no segments.
 
+    Returns:
+      The scores, and the number of videos that were found.
+
     Raises:
       ValueError: nothing found, or a background class that the annotations do not have.
     """
     hidden = {segments.BACKGROUND, *(classes.number(name, "--background") for name in background)}
-    frames = sum(len(times) for times, _ in found.values())
+    by_id, compared = {video.id: video for video in videos}, {}
+    for name, times, labels in found:
+        compared[name] = _FrameRuns.of(name, labels, _true_classes(by_id[name], times, classes))
+    frames = sum(one.frames for one in compared.values())
     if not frames:
         raise ValueError(f"expected predictions of some of the {len(videos)} videos, received none")
     # videos that nothing was found in have as many frames a second as the others
-    seconds = sum(video.duration for video in videos if video.id in found)
+    seconds, number = sum(video.duration for video in videos if video.id in compared), len(compared)
     _require_few_frames(videos, frames / seconds)
-    predicted, true = [], []
-    for video in videos:
-        empty = segments.grid_like(video.duration, frames, seconds)
-        times, labels = found.get(video.id, (empty, np.full(len(empty), segments.BACKGROUND)))
-        spans = np.array([(segment.start, segment.end) for segment in video.labelled_segments()])
-        numbers = np.array([classes.index[segment.label] for segment in video.labelled_segments()], int)
-        true.append(segments.frame_labels(times, spans, numbers))
-        predicted.append(labels)
-    return evaluate_segmentation(predicted, true, background=hidden)
+    for video in (video for video in videos if video.id not in compared):
+        times = segments.grid_like(video.duration, frames, seconds)
+        empty = np.full(len(times), segments.BACKGROUND)
+        compared[video.id] = _FrameRuns.of(video.id, empty, _true_classes(video, times, classes))
+    return _score([compared[video.id] for video in videos], OVERLAPS, hidden), number
+
+
+def _true_classes(video: Video, times: np.ndarray, classes: Classes) -> np.ndarray:
+    labelled = video.labelled_segments()
+    spans = np.array([(segment.start, segment.end) for segment in labelled])
+    return segments.frame_labels(times, spans, np.array([classes.index[segment.label] for segment in labelled], int))
 
 
 def _require_few_frames(videos: Sequence[Video], rate: float) -> None:
@@ -245,21 +285,22 @@ def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     if scores.is_file() and not wants_segments:
         source, how = scores, "the most likely class of each sampled frame"
         found = frames_of_scores(videos, scores, classes)
-        likely = frame_precision.scores_of_file(videos, scores, classes.index, len(classes.names))
+        scored, number = evaluate_videos(videos, found, classes, arguments.background)
+        likely = frame_precision.of_file(videos, scores, classes.index, len(classes.names))
     else:
         source = options.predictions_file(settings.paths, settings.predict.subset, arguments)
         rate = RATE if arguments.rate is None else arguments.rate
         how = f"the best scored segment at {rate:g} frames a second"
-        results = predictions.load_predictions(source)
+        results = predictions.load_table(source)
         found = frames_of_predictions(videos, results, classes, rate, arguments.min_score or 0.0)
-        likely = frame_precision.scores_of_predictions(videos, results, classes.index, len(classes.names), rate)
-    scored = evaluate_videos(videos, found, classes, arguments.background)
-    counts = {"annotated": len(videos), "predicted": len(found), "missing": len(videos) - len(found)}
-    AP = frame_precision.frame_average_precision(videos, likely, classes.index, len(classes.names))
+        scored, number = evaluate_videos(videos, found, classes, arguments.background)
+        likely = frame_precision.of_predictions(videos, results, classes.index, rate)
+    counts = {"annotated": len(videos), "predicted": number, "missing": len(videos) - number}
+    AP = frame_precision.frame_average_precision(likely, len(classes.names))
     known = {name: float(share) for name, share in zip(classes.names, AP, strict=True) if share == share}
     precision = {"frame_mAP": float(np.mean(list(known.values()))), "frame_AP": known}
     value = {"subset": subset, "source": how} | to_json(scored) | precision | {"videos": counts}
-    head = f"{subset}: {len(videos):,} videos annotated, {len(found):,} predicted; values in percent"
+    head = f"{subset}: {len(videos):,} videos annotated, {number:,} predicted; values in percent"
     last = f"frame mAP {100 * precision['frame_mAP']:.2f}, several classes at once"
     options.show(value, f"{head}\n{how}, of {source}\n\n{table(scored)}\n\n{last}", arguments)
     options.write(value, "segmentation", settings.paths, settings.predict.subset, arguments)

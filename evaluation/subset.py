@@ -106,7 +106,7 @@ def evaluate(
       ValueError: as `evaluate_detection`, or a subset without annotated segments.
     """
     protocol = protocol or Protocol()
-    table = results if isinstance(results, Table) else predictions.to_table(results)
+    table = predictions.to_table(results)
     videos, class_of = annotated.subset(subset), annotated.class_of(taxonomy_level)
     truth = {v.id: [Segment(s.start, s.end, class_of[s.label]) for s in v.segments] for v in videos}
     present = len(truth.keys() & set(table.names))

@@ -10,6 +10,7 @@ from test_protocols import write
 import metrics
 from annotations import Video
 from evaluation import frame_precision
+from evaluation.frame_precision import average_precision
 from segments import Segment
 
 INDEX = {"a": 1, "b": 2}
@@ -30,19 +31,56 @@ def test_average_precision_equals_the_oracle():
     for _ in range(50):
         scores, true = rng.integers(0, 6, 40) / 6, rng.random(40) < 0.3
         true[0] = True
-        assert frame_precision.average_precision(scores, true) == pytest.approx(oracle(scores, true), abs=1e-12)
+        assert average_precision(scores, np.ones(40), true) == pytest.approx(oracle(scores, true), abs=1e-12)
     # right, wrong, right: (1 + 2/3) / 2; all of one score: the share that is right
-    assert frame_precision.average_precision(np.array([3.0, 2, 1]), np.array([1, 0, 1], bool)) == pytest.approx(5 / 6)
-    assert frame_precision.average_precision(np.zeros(4), np.array([1, 0, 0, 0], bool)) == 0.25
+    assert average_precision(np.array([3.0, 2, 1]), np.ones(3), np.array([1, 0, 1])) == pytest.approx(5 / 6)
+    assert average_precision(np.zeros(4), np.ones(4), np.array([1, 0, 0, 0])) == 0.25
+    # the same frames by stretches: two right and one wrong before three of which one is right
+    assert average_precision(np.array([2.0, 1, 2]), np.array([2, 3, 1]), np.array([2, 1, 0])) == pytest.approx(
+        (2 * 2 / 3 + 3 / 6) / 3
+    )
+
+
+def each_frame(videos, results, rate):
+    """Class -> scores and truth of each frame of videos that all have predictions."""
+    found = {number: ([], []) for number in INDEX.values()}
+    for video in videos:
+        for time in np.arange(video.duration * rate) / rate:
+            for label, number in INDEX.items():
+                covering = [e["score"] for e in results[video.id]
+                            if e["label"] == label and e["segment"][0] <= time < e["segment"][1]]  # fmt: skip
+                found[number][0].append(np.float32(max(covering, default=-np.inf)))
+                found[number][1].append(any(s.label == label and s.start <= time < s.end for s in video.segments))
+    return found
+
+
+def test_stretches_score_as_each_frame_does():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        spans = np.sort(rng.integers(0, 40, (18, 2)) / 4, axis=1)
+        labels = rng.choice(["a", "b"], 18)
+        actions = [Segment(*span, label) for span, label in zip(spans[:6].tolist(), labels, strict=False)]
+        videos = [Video(name, "testing", 10.0, "", tuple(actions[n::2])) for n, name in enumerate("vw")]
+        scores = rng.integers(0, 4, 12) / 4
+        entries = [prediction(*spans[6 + n].tolist(), float(scores[n]), str(labels[6 + n])) for n in range(12)]
+        results = {"v": entries[:8], "w": entries[8:]}
+        stretches = frame_precision.of_predictions(videos, results, INDEX, 4.0)
+        assert stretches.total == 80
+        AP = frame_precision.frame_average_precision(stretches, 3)
+        for number, (values, true) in each_frame(videos, results, 4.0).items():
+            expected = oracle(values, true) if any(true) else np.nan
+            assert AP[number] == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def test_two_classes_are_right_at_once_and_videos_without_scores_count():
     both = (Segment(0, 4, "a"), Segment(2, 4, "b"))
     videos = [Video("v", "testing", 4.0, "", both), Video("w", "testing", 4.0, "", (Segment(0, 2, "a"),))]
     results = {"v": [prediction(0, 4, 0.9, "a"), prediction(2, 4, 0.8, "b"), prediction(0, 4, 0.1, "b")]}
-    found = frame_precision.scores_of_predictions(videos, results, INDEX, 3, 1.0)
-    assert found["v"][1][:, 2].tolist() == pytest.approx([0.1, 0.1, 0.8, 0.8])
-    AP = frame_precision.frame_average_precision(videos, found, INDEX, 3)
+    found = frame_precision.of_predictions(videos, results, INDEX, 1.0)
+    b = found.classes == 2
+    assert found.scores[b].tolist() == pytest.approx([0.1, 0.8])
+    assert (found.frames[b].tolist(), found.right[b].tolist(), found.total) == ([2, 2], [False, True], 8)
+    AP = frame_precision.frame_average_precision(found, 3)
     # b is perfect; a: four right frames first, then four of no score, of which two are right
     assert np.isnan(AP[0]) and AP[2] == 1
     assert AP[1] == pytest.approx((4 * 1 + 2 * 6 / 8) / 6)
@@ -66,6 +104,36 @@ def test_kept_scores_of_labels_that_are_one_class_count_by_the_highest(tmp_path)
              **{"probabilities/v": probabilities, "boundaries/v": np.array([0.0, 1.0, 2.0])})  # fmt: skip
     video = Video("v", "testing", 2.0, "", (Segment(0, 2, "p"),))
     index = {"background": 0, "p": 1, "q": 1}
-    found = frame_precision.scores_of_file([video, Video("w", "testing", 2.0, "", ())], path, index, 2)
-    assert list(found) == ["v"]
-    assert found["v"][1].tolist() == pytest.approx(np.array([[0.1, 0.7], [0.1, 0.6]]), abs=1e-3)
+    others = [Video("w", "testing", 2.0, "", (Segment(1, 2, "q"),)), Video("x", "testing", 1.0, "", ())]
+    found = frame_precision.of_file([video, *others], path, index, 2)
+    # the wrong ones first: background's two, then the two right ones, and w's one right frame without a score
+    assert found.scores.tolist() == pytest.approx([0.1, 0.6, 0.7, -np.inf], abs=1e-3)
+    assert (found.frames.tolist(), found.right.tolist(), found.total) == ([2, 1, 1, 1], [False, True, True, True], 5)
+    # 1, 1, and 3 of 5 frames right at the level of no score
+    assert frame_precision.frame_average_precision(found, 2)[1] == pytest.approx((1 + 1 + 3 / 5) / 3)
+
+
+def test_scores_are_counted_in_parts(tmp_path, monkeypatch):
+    path = tmp_path / "scores.npz"
+    rng, keys = np.random.default_rng(0), {"classes": np.array(["background", "p"])}
+    videos = [Video(name, "testing", 8.0, "", (Segment(2, 5, "p"),)) for name in "vwx"]
+    for video in videos:
+        keys[f"probabilities/{video.id}"] = rng.random((8, 2)).astype(np.float16)
+        keys[f"boundaries/{video.id}"] = np.arange(9.0)
+    np.savez(path, **keys)
+    whole = frame_precision.of_file(videos, path, {"background": 0, "p": 1}, 2)
+    monkeypatch.setattr(frame_precision, "MOST_SCORES", 20)
+    parts = frame_precision.of_file(videos, path, {"background": 0, "p": 1}, 2)
+    for name in ("classes", "scores", "frames", "right"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+    scores = np.concatenate([keys[f"probabilities/{video.id}"][:, 1] for video in videos])
+    right = [2 <= time < 5 for time in np.arange(8) + 0.5] * 3
+    assert frame_precision.frame_average_precision(parts, 2)[1] == pytest.approx(oracle(scores, right))
+
+
+@pytest.mark.parametrize("more", [[], ["--min-score", "0.5"]])
+def test_a_label_that_the_annotations_lack_is_named_with_its_place(tmp_path, capsys, more):
+    found = {"v": [prediction(0, 50, 0.9, "a"), prediction(0, 50, 0.1, "z")]}
+    files = write(tmp_path, {"v": [Segment(0, 50, "a")]}, found)
+    assert metrics.main(["frames", *files, *more]) == 2
+    assert "results.v[1].label: 'z' is not among the classes of the annotations" in capsys.readouterr().err

@@ -127,6 +127,11 @@ def prediction(start, end, label, score):
     return {"segment": [start, end], "label": label, "score": score}
 
 
+def painted(results, rate, **more):
+    """Video id -> times and classes of its frames."""
+    return {name: pair for name, *pair in frames_of_predictions(VIDEOS, results, CLASSES, rate, **more)}
+
+
 def test_classes_are_numbered_by_name_after_background():
     assert CLASSES.names == ("background", "a", "b")
     assert [CLASSES.number(name, "") for name in CLASSES.names] == [0, 1, 2]
@@ -134,50 +139,42 @@ def test_classes_are_numbered_by_name_after_background():
 
 def test_a_frame_has_the_class_of_the_best_segment_that_covers_it():
     results = {"v": [prediction(0, 3, "a", 0.5), prediction(1, 2, "b", 0.9), prediction(1.5, 4, "b", 0.4)]}
-    found = frames_of_predictions(VIDEOS, results, CLASSES, rate=2)
+    found = painted(results, 2)
     assert list(found) == ["v"]
     times, labels = found["v"]
     assert times.tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5]
     # half-open: the frame at 2 s is no longer in [1, 2), the one at 3 s in [1.5, 4) alone
     assert labels.tolist() == [1, 1, 2, 2, 1, 1, 2, 2]
-    assert frames_of_predictions(VIDEOS, results, CLASSES, 2, min_score=0.6)["v"][1].tolist() == [
-        0,
-        0,
-        2,
-        2,
-        0,
-        0,
-        0,
-        0,
-    ]
+    assert painted(results, 2, min_score=0.6)["v"][1].tolist() == [0, 0, 2, 2, 0, 0, 0, 0]
 
 
 def test_of_equally_scored_segments_the_first_counts():
     results = {"w": [prediction(0, 2, "b", 0.5), prediction(0, 2, "a", 0.5)]}
-    assert frames_of_predictions(VIDEOS, results, CLASSES, rate=1)["w"][1].tolist() == [2, 2]
+    assert painted(results, 1)["w"][1].tolist() == [2, 2]
 
 
 def test_no_segments_are_background():
-    assert frames_of_predictions(VIDEOS, {"w": []}, CLASSES, rate=2)["w"][1].tolist() == [0, 0, 0, 0]
+    assert painted({"w": []}, 2)["w"][1].tolist() == [0, 0, 0, 0]
 
 
 def test_videos_that_lack_predictions_count_as_background():
     found = frames_of_predictions(VIDEOS, {"v": [prediction(1, 3, "b", 1)]}, CLASSES, rate=2)
-    scored = evaluate_videos(VIDEOS, found, CLASSES)
+    scored, number = evaluate_videos(VIDEOS, found, CLASSES)
+    assert number == 1
     # v: 8 right; w: 4 frames, all of class a
     assert scored.accuracy == pytest.approx(8 / 12)
     assert scored.edit == 0.5
     assert scored.f1[0.5] == pytest.approx(2 * 1 / (1 + 2))
     with pytest.raises(ValueError, match="expected predictions of some of the 2 videos, received none"):
-        evaluate_videos(VIDEOS, {}, CLASSES)
+        evaluate_videos(VIDEOS, iter(()), CLASSES)
 
 
 def test_a_class_can_count_as_background():
-    found = frames_of_predictions(VIDEOS, {"v": [prediction(1, 3, "b", 1)], "w": []}, CLASSES, rate=2)
-    scored = evaluate_videos(VIDEOS, found, CLASSES, background=["a"])
+    found = list(frames_of_predictions(VIDEOS, {"v": [prediction(1, 3, "b", 1)], "w": []}, CLASSES, rate=2))
+    scored, _ = evaluate_videos(VIDEOS, iter(found), CLASSES, background=["a"])
     assert (scored.accuracy, scored.edit, scored.f1[0.5]) == (pytest.approx(8 / 12), 1.0, 1.0)
     with pytest.raises(ValueError, match="--background: 'z' is not among the classes"):
-        evaluate_videos(VIDEOS, found, CLASSES, background=["z"])
+        evaluate_videos(VIDEOS, iter(found), CLASSES, background=["z"])
 
 
 def write_scores(path, classes=("background", "b", "a")):
@@ -188,22 +185,21 @@ def write_scores(path, classes=("background", "b", "a")):
 
 
 def test_most_likely_class_of_each_frame(tmp_path):
-    found = frames_of_scores(VIDEOS, write_scores(tmp_path / "scores.npz"), CLASSES)
-    assert list(found) == ["v"]
-    assert found["v"][0].tolist() == [0.5, 1.5, 2.5, 3.5]
-    assert found["v"][1].tolist() == [0, 2, 1, 0]
+    found = list(frames_of_scores(VIDEOS, write_scores(tmp_path / "scores.npz"), CLASSES))
+    ((name, times, labels),) = found
+    assert (name, times.tolist(), labels.tolist()) == ("v", [0.5, 1.5, 2.5, 3.5], [0, 2, 1, 0])
     # w: 2 s at the same rate, 1 frame a second
-    assert evaluate_videos(VIDEOS, found, CLASSES).accuracy == pytest.approx(3 / 6)
+    assert evaluate_videos(VIDEOS, iter(found), CLASSES)[0].accuracy == pytest.approx(3 / 6)
 
 
 def test_scores_that_do_not_fit(tmp_path):
     with pytest.raises(ValueError, match="scores.npz: classes: 'z' is not among the classes of the annotations"):
-        frames_of_scores(VIDEOS, write_scores(tmp_path / "scores.npz", ("background", "z", "a")), CLASSES)
+        list(frames_of_scores(VIDEOS, write_scores(tmp_path / "scores.npz", ("background", "z", "a")), CLASSES))
     np.savez(tmp_path / "other.npz", a=np.zeros(1))
     (tmp_path / "text.npz").write_text("no scores")
     for name in ("other.npz", "text.npz"):
         with pytest.raises(ValueError, match=f"{name}: expected the scores that predictions_json.py writes"):
-            frames_of_scores(VIDEOS, tmp_path / name, CLASSES)
+            list(frames_of_scores(VIDEOS, tmp_path / name, CLASSES))
 
 
 @pytest.fixture
