@@ -85,7 +85,8 @@ def present_files(folder: Path, subset: str, videos: list[Video]) -> tuple[list[
     """
     files = [(video, feature_file(folder, subset, video.id)) for video in videos]
     present = [(video, path) for video, path in files if path.is_file()]
-    missing = tuple(video.id for video, path in files if not path.is_file())
+    there = {video.id for video, _ in present}
+    missing = tuple(video.id for video in videos if video.id not in there)
     if not present:
         raise ValueError(
             f"{Path(folder) / subset}: no features of any of the {len(videos)} {subset} videos of the annotations: "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from config import ExtractorSettings, VideoSettings
 
 RECORD_FRAMES = 120
+MOST_AHEAD, BYTES_AHEAD = 63, 4_000_000  # records read before they are used, at most
 SUFFIX = ".tfrecord"
 SPEC_FILE = "extractor.json"
 # of a folder's spec, what two sets of features must share to be mixed; versions may differ
@@ -148,25 +150,42 @@ def read_features(paths: Iterable[Path]) -> Iterator[VideoFeatures]:
 
     Raises ValueError that names the file when it is cut, damaged, empty or not of this schema.
     """
+    paths = [Path(path) for path in paths]
+    done = 0
+    try:
+        for video in _read(paths, MOST_AHEAD):
+            done += 1
+            yield video
+    except ValueError:
+        # one record after the other, so that all that stands before the fault comes, and then the fault
+        yield from _read(paths[done:], 0)
+
+
+def _read(paths: list[Path], most_ahead: int) -> Iterator[VideoFeatures]:
+    """`read_features`, with up to `most_ahead` records read before the one that is used."""
     import tensorflow as tf
 
-    paths = [Path(path) for path in paths]
-    remaining = iter(paths)
+    longest = _check_lengths(paths[0]) if paths else 0
+    ahead = min(most_ahead, BYTES_AHEAD // max(longest, 1))
+    unchecked, remaining = iter(paths[1:]), iter(paths)
     parts: list[dict] = []
     path, finished = next(remaining, None), None
+    for following in itertools.islice(unchecked, ahead):
+        _check_lengths(following)
     try:
-        if path:
-            _check_lengths(path)
         # one dataset over all files: a dataset a file costs 12 ms, which is minutes for ActivityNet
-        for record in tf.data.TFRecordDataset([str(path) for path in paths], buffer_size=1 << 22).as_numpy_iterator():
+        records = tf.data.TFRecordDataset([str(path) for path in paths], buffer_size=1 << 22)
+        # in batches: to hand a record on costs as much as to read it
+        for record in itertools.chain.from_iterable(records.batch(ahead + 1).as_numpy_iterator()):
             if path is None:
                 raise ValueError(f"{finished}: damaged: it goes on after its last record; {_REMEDY}")
             parts.append(_parse(path, record, parts))
             if parts[-1]["last"]:
                 yield _join(path, parts)
                 parts, finished, path = [], path, next(remaining, None)
-                if path:
-                    _check_lengths(path)
+                # a file has a record at least: so many files lie before the last one that may have been begun
+                for following in itertools.islice(unchecked, 1):
+                    _check_lengths(following)
     except tf.errors.DataLossError:
         raise ValueError(f"{path or finished}: damaged: its checksum is wrong or it is cut; {_REMEDY}") from None
     except tf.errors.OpError as error:
@@ -178,21 +197,27 @@ def read_features(paths: Iterable[Path]) -> Iterator[VideoFeatures]:
 _REMEDY = "delete it and run feature_map_extractor.py (or `data.py import`) again"
 
 
-def _check_lengths(path: Path) -> None:
-    """Raise ValueError for a record longer than the rest of its file: TensorFlow would ask for the memory, and crash.
+def _check_lengths(path: Path) -> int:
+    """The bytes of a file's longest record.
+
+    Raises ValueError for one longer than the rest of its file: TensorFlow would ask for the memory, and crash.
 
     A record is its length (8 bytes), 4 bytes of checksum, so many bytes and their checksum; the reader checks the rest.
     """
     try:
         with require_file(path, "a feature file").open("rb") as file:
-            size, position = os.fstat(file.fileno()).st_size, 0
+            size, position, longest = os.fstat(file.fileno()).st_size, 0, 0
             while position + 12 <= size:
                 file.seek(position)
-                position += 16 + int.from_bytes(file.read(8), "little")
+                length = int.from_bytes(file.read(8), "little")
+                position, longest = position + 16 + length, max(longest, length)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
     if position != size:
         raise ValueError(f"{path}: damaged: its checksum is wrong or it is cut; {_REMEDY}")
+    if not size:
+        raise ValueError(f"{path}: empty: {_REMEDY}")
+    return longest
 
 
 def _parse(path: Path, record: bytes, parts: list[dict]) -> dict:

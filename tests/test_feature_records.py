@@ -67,6 +67,39 @@ def test_a_cut_file_is_named(tmp_path, position):
             list(records.read_features(paths))
 
 
+def _too_long(content: bytes) -> bytes:
+    return (1 << 40).to_bytes(8, "little") + content[8:]
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-1], _too_long])
+@pytest.mark.parametrize("ahead", [0, 1, 63])
+def test_what_stands_before_a_fault_is_read_and_what_comes_after_it_is_never_opened(
+    tmp_path, monkeypatch, ahead, damage
+):
+    monkeypatch.setattr(records, "MOST_AHEAD", ahead)
+    paths = [write(tmp_path, name, frames=frames)[0] for name, frames in (("a", 250), ("b", 1), ("c", 1), ("d", 1))]
+    paths[2].write_bytes(damage(paths[2].read_bytes()))
+    paths[3].write_bytes(_too_long(paths[3].read_bytes()))  # TensorFlow would ask for a terabyte
+    read = records.read_features(paths)
+    assert [(next(read).id, next(read).id)] == [("a", "b")]
+    with pytest.raises(ValueError, match=r"c\.tfrecord: (empty|damaged)"):
+        next(read)
+
+
+def test_records_are_read_ahead_by_their_size(tmp_path, monkeypatch):
+    batches = []
+    import tensorflow as tf
+
+    batch = tf.data.TFRecordDataset.batch
+    monkeypatch.setattr(tf.data.TFRecordDataset, "batch", lambda self, size: batches.append(size) or batch(self, size))
+    path, _ = write(tmp_path, "a", frames=250)
+    longest = max(map(len, tf.data.TFRecordDataset([str(path)]).as_numpy_iterator()))
+    for room, size in ((longest - 1, 1), (2 * longest, 3), (1 << 40, records.MOST_AHEAD + 1)):
+        monkeypatch.setattr(records, "BYTES_AHEAD", room)
+        assert len(next(records.read_features([path])).features) == 250
+        assert batches[-1] == size
+
+
 def test_a_file_cut_between_records_is_named(tmp_path):
     path, _ = write(tmp_path)
     whole = path.read_bytes()
