@@ -23,6 +23,7 @@ from prediction.score_file import ScoreFile
 
 HALVES = 1 << 15  # float16 numbers that are not negative, by their bits
 MOST_SCORES = 4_000_000  # counted at once: some 100 MB
+MOST_LISTED = 100_000  # segments at once as Python's own numbers, which take 20 times the memory
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,9 @@ def _stretches(classes: np.ndarray, spans: np.ndarray, scores: np.ndarray, truth
     inside = inside.reshape(-1, 2)
     best, right = np.full(len(borders), -np.inf, np.float32), np.zeros(len(borders), bool)
     rising = np.argsort(scores, kind="stable")  # the best is written last
-    for (first, end), score in zip(inside[rising].tolist(), scores[rising].tolist(), strict=True):
-        best[first:end] = score
+    for some in np.split(rising, range(MOST_LISTED, len(rising), MOST_LISTED)):
+        for first, end, score in zip(*inside[some].T.tolist(), scores[some].tolist(), strict=True):
+            best[first:end] = score
     for first, end in inside[len(classes) :].tolist():
         right[first:end] = True
     kept = np.flatnonzero(right | (best > -np.inf))
