@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,8 @@ from report_page.thumbnails import make_thumbnails
 PLAN = "plan.json"  # of plan.py
 MOST_NAMED = 12  # classes in the sentence on the model
 
+Predictions = tuple[tuple[str, float, float, float], ...]  # (class, start, end, score) of a video, best first
+
 
 def load_content(paths: config.PathSettings, subset: str, level: int, other: Path | None = None) -> PageContent:
     """What the run in `paths.model_dir` gives to see of a subset, with the classes of taxonomy level `level`.
@@ -43,15 +45,16 @@ def load_content(paths: config.PathSettings, subset: str, level: int, other: Pat
     path = run_folder.predictions_file(folder, subset)
     if not path.is_file():
         raise ValueError(f"{path}: no such file: run `python predictions_json.py --subset {subset}` first")
-    results = predictions.load_predictions(path)
+    results = predictions.load_table(path)
     annotated = annotations.load(paths.json_data_path)
     videos, class_of = annotated.subset(subset), annotated.class_of(level)
     if not videos:
         raise ValueError(f"{annotated.source}: holds no {subset} video: choose another --subset")
     files = _video_files(paths.videos_folder / subset)
     labelled = any(video.segments for video in videos)
-    views = [_view(video, results.get(video.id, []), class_of, files, labelled) for video in videos]
-    notes = _notes(views, results, paths.videos_folder / subset)
+    found = _predictions(results, class_of)
+    views = [_view(video, found.get(video.id, ()), class_of, files, labelled) for video in videos]
+    notes = _notes(views, results.names, paths.videos_folder / subset)
     views, told = _with_scores(views, run_folder.scores_file(folder, subset), class_of)
     views, told_too = _with_pictures(views)
     evaluation = error_kinds = compared = None
@@ -66,8 +69,9 @@ def load_content(paths: config.PathSettings, subset: str, level: int, other: Pat
         if not labelled:
             raise ValueError(f"{annotated.source}: subset {subset} has no annotated segments to compare two runs with")
         path = run_folder.predictions_file(other, subset) if other.is_dir() else other
-        others = predictions.load_predictions(path)
-        views = [replace(view, others=_predictions(others.get(view.id, []), class_of)) for view in views]
+        others = predictions.load_table(path)
+        found = _predictions(others, class_of)
+        views = [replace(view, others=found.get(view.id, ())) for view in views]
         again = metrics.evaluate(annotated, others, subset, level, ignore_unknown_labels=True)
         compared = {**comparison.compare(scored, again), "names": [folder.name, path.parent.name]}
     return PageContent(
@@ -115,30 +119,34 @@ def _video_files(folder: Path) -> dict[str, Path]:
 
 
 def _view(
-    video: Video, results: list[dict], class_of: Mapping[str, str], files: dict[str, Path], labelled: bool
+    video: Video, found: Predictions, class_of: Mapping[str, str], files: dict[str, Path], labelled: bool
 ) -> VideoView:
     return VideoView(
         id=video.id,
         duration=video.duration,
         file=files.get(video.id),
         truth=tuple((class_of[s.label], s.start, s.end) for s in video.segments) if labelled else None,
-        predictions=_predictions(results, class_of),
+        predictions=found,
         times=None,
         curves=None,
         thumbnails=(),
     )
 
 
-def _predictions(results: list[dict], class_of: Mapping[str, str]) -> tuple[tuple[str, float, float, float], ...]:
-    """(class, start, end, score) of a video's predictions, best first."""
-    detections = [(class_of.get(r["label"], r["label"]), *map(float, (*r["segment"], r["score"]))) for r in results]
-    return tuple(detections[number] for number in matching.best_first([one[3] for one in detections]))
+def _predictions(table: predictions.Table, class_of: Mapping[str, str]) -> dict[str, Predictions]:
+    """The predictions of each video, best first."""
+    labels, found = [class_of.get(label, label) for label in table.labels], {}
+    for name, rows in table.rows().items():
+        best = rows.start + matching.best_first(table.scores[rows])
+        columns = (table.classes[best].tolist(), *table.spans[best].T.tolist(), table.scores[best].tolist())
+        found[name] = tuple((labels[number], *rest) for number, *rest in zip(*columns, strict=True))
+    return found
 
 
-def _notes(views: list[VideoView], results: dict[str, list[dict]], folder: Path) -> list[str]:
+def _notes(views: list[VideoView], predicted: Collection[str], folder: Path) -> list[str]:
     """What is not there, in sentences."""
     missing = sum(view.file is None for view in views)
-    others = len(results.keys() - {view.id for view in views})
+    others = len(set(predicted) - {view.id for view in views})
     notes = []
     if missing:
         notes.append(f"{missing} of {len(views)} video files are not in {folder}.")

@@ -129,6 +129,8 @@ def _typed(text: bytes) -> Table | None:
         columns, ((), (), (2,)), strict=True))  # fmt: skip
     classes = classes.astype(np.int64)
     labels, names = tuple(numbers), tuple(videos)
+    if any(label != as_compared(label) for label in labels) or any(name != utils.composed(name) for name in names):
+        return None
     colons = 3 * len(classes) + len(names) + len(members) + 1 + rest + sum(name.count(":") for name in names)
     colons += sum(labels[n].count(":") * count for n, count in Counter(classes.tolist()).items())
     if colons != text.count(b":") or not _plain(scores) or not _plain(spans) or (spans[:, 0] > spans[:, 1]).any():
@@ -192,7 +194,7 @@ def class_numbers(table: Table, index: Mapping[str, int], videos: Iterable[Video
     inside = np.array([name in asked for name in table.names], bool)[table.videos]
     for row in np.flatnonzero(inside & (numbers < 0)):
         label = table.labels[table.classes[row]]
-        raise ValueError(f"{table.label_place(row)}: {label!r} is not among the classes of the annotations")
+        raise ValueError(f"{table.label_place(int(row))}: {label!r} is not among the classes of the annotations")
     return numbers
 
 
@@ -227,9 +229,10 @@ def columns(
     numbers = np.array([index.get(label, -1) for label in table.labels], np.int64)[table.classes]
     unknown = np.flatnonzero(numbers < 0)
     if len(unknown) and not ignore_unknown:
-        label = table.labels[table.classes[unknown[0]]]
+        first = int(unknown[0])
+        label = table.labels[table.classes[first]]
         raise UnknownLabelError(
-            f"{table.label_place(unknown[0])}: {label!r} is not among the classes that the ground truth has in this "
+            f"{table.label_place(first)}: {label!r} is not among the classes that the ground truth has in this "
             "subset; --ignore-unknown-labels leaves such predictions out"
         )
     kept = np.flatnonzero(numbers >= 0)

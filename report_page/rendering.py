@@ -126,9 +126,13 @@ def _precision_recall(
     """Curves at matching.MIN_TIOU: of all predictions together, and of each class."""
     if not positives:
         return None
-    labels = np.array([p[0] for view in content.videos for p in view.predictions], object)
+    index = {name: number for number, name in enumerate(classes)}
+    labels = np.array([index[p[0]] for view in content.videos for p in view.predictions], np.int64)
+    order = np.argsort(labels, kind="stable")
+    of_class = np.split(order, np.searchsorted(labels[order], np.arange(1, len(classes))))
     each = [
-        matching.precision_recall(scores[labels == name], right[labels == name], positives[name]) for name in classes
+        matching.precision_recall(scores[rows], right[rows], positives[name])
+        for name, rows in zip(classes, of_class, strict=True)
     ]
     return {"all": matching.precision_recall(scores, right, positives.total()), "classes": each}
 
@@ -155,7 +159,10 @@ def _predictions(found: Sequence[tuple], index: dict[str, int], matches: matchin
     """[label, start, end, score, own, any] of each prediction, as page.js reads them."""
     nothing = [-1] * len(found)
     own, any_class = (matches.own.tolist(), matches.any.tolist()) if matches else (nothing, nothing)
-    return [[index[p[0]], *_seconds(p[1:3]), round(p[3], 4), own[n], any_class[n]] for n, p in enumerate(found)]
+    return [
+        [index[label], round(start, 3), round(end, 3), round(score, 4), taken, taken_of_any]
+        for (label, start, end, score), taken, taken_of_any in zip(found, own, any_class, strict=True)
+    ]
 
 
 def _other_threshold(videos: Sequence[dict], positives: int) -> float:

@@ -54,6 +54,7 @@ def test_a_plain_file_takes_the_quick_way(tmp_path):
         ('"label": "x", "score": 0.5', '"label": "x\\u003a", "score": 0.5, "score": 1'),
         ('"label": "x"', '"label": "x:y"'),
         ('"label": "x"', '"label": "x\\u00e9\\"\\\\"'),
+        ('"label": "x"', '"label": "e\u0301"'), ('"c"', '"e\u0301"'),  # letters and accents by themselves
         ('"label": "x"', '"label": "\\ud800"'),
         ('"label": "x"', '"label": "x", "id": 3'),
         ("0.5", "true"), ("0.5", "1e400"), ("0.5", "NaN"), ("0.5", "-0"), ("0.5", "9" * 400), ("0.5", '"0.5"'),
