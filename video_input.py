@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 # how the names of video files end, in any case of letters
 VIDEO_SUFFIXES = (
     ".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc",
-    ".ivf", ".m1v", ".m2p", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts",
-    ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m",
+    ".ivf", ".m1v", ".m2p", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg",
+    ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv",
+    ".y4m",
 )  # fmt: skip
 # of the seconds that the header declares, what may be missing at the end before a file counts as cut: containers round
 # up, sound may outlast the picture, and an encoder may drop the last frames
@@ -72,7 +73,11 @@ def read_header(path: Path) -> VideoHeader:
     with open_video(path) as video:
         header = _header(video)
         alone = len(video.container.streams) == 1
-        if video.container.format.name not in ESTIMATED and (alone or _own_length(video) is not None):
+        if video.begin is None:  # a raw stream, which holds no times
+            lasts = sum(packet.duration or 0 for packet in video.container.demux(video.stream))
+            return replace(header, duration=float(lasts * video.stream.time_base))
+        told = header.duration and (alone or _own_length(video) is not None)
+        if told and video.container.format.name not in ESTIMATED:
             return header
         # without an index, a file is read to its end for this
         last = max((video.container.duration or 0) - LAST, 0) + (video.container.start_time or 0)

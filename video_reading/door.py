@@ -28,6 +28,8 @@ STREAMS = ("hls", "mpjpeg", "rtp", "rtsp", "sdp")
 NETWORK = ("crypto", "data", "http", "httpproxy", "https", "rtmp", "rtmps", "rtp", "srt", "tcp", "tls", "udp")
 # a frame of 8192 x 8192: twice 8K. More is a broken or hostile header, which would ask for gigabytes
 MAX_PIXELS = 1 << 26
+# pictures one after the other, which FFmpeg takes for a single one unless it is told
+RAW_JPEG = (".mjpeg", ".mjpg")
 
 
 class NoPicture(ValueError):
@@ -71,7 +73,8 @@ def open_video(path: Path) -> OpenVideo:
         raise ValueError(f"{path}: empty file")
     try:
         # with the protocol and the whole path, no name is taken for an address
-        return _open(path, f"file:{path.absolute()}", "file", CONTAINERS)
+        kind = "mjpeg" if path.suffix.lower() in RAW_JPEG else None
+        return _open(path, f"file:{path.absolute()}", "file", CONTAINERS, kind=kind)
     except av.ArgumentError:  # what FFmpeg says of a format outside the list
         reason = "not a video, but text" if _is_text(path) else "not a readable video: no container of videos"
         raise ValueError(f"{path}: {reason}") from None
@@ -94,12 +97,13 @@ def open_stream(address: str, most_seconds: float) -> OpenVideo:
 
 
 def _open(
-    name: Path | str, address: str, protocols: str, formats: tuple[str, ...], timeout: float | None = None
-) -> OpenVideo:
+    name: Path | str, address: str, protocols: str, formats: tuple[str, ...], timeout: float | None = None,
+    kind: str | None = None,
+) -> OpenVideo:  # fmt: skip
     import av
 
     options = {"protocol_whitelist": protocols, "format_whitelist": ",".join(formats)}
-    container = av.open(address, container_options=options, metadata_errors="replace", timeout=timeout)
+    container = av.open(address, format=kind, container_options=options, metadata_errors="replace", timeout=timeout)
     try:
         # FFmpeg's own guess at missing times is wrong where frames are reordered
         container.flags &= ~av.container.Flags.gen_pts.value
