@@ -1,14 +1,19 @@
 """Why a download failed: real messages, statuses and exception classes of both libraries -> reason and advice."""
 
 import email.utils
+import os
 import re
 import time
 import urllib.error
 from email.message import Message
+from types import SimpleNamespace
 
 import pytest
+from download_server import make_video
 
+from annotations import Video
 from download import failures
+from download.attempt import Task, attempt
 from download.failures import BELIEVED_AFTER, REASONS, advice, classify
 
 yt_dlp = pytest.importorskip("yt_dlp", reason="requirements-download.txt is not installed")
@@ -129,3 +134,14 @@ def test_the_patterns_see_a_bounded_part_of_what_a_site_says(monkeypatch):
     assert classify(Exception("x" * 10_000 + "this video is private")).reason == "private"
     text = "HTTPSConnection(host='a', port=443): timed out"
     assert classify(Exception(text)).message == "timed out"
+
+
+def test_a_video_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    fetched, done = tmp_path / "fetched", []
+    fetched.write_bytes(make_video(1.0, seed=0))
+    fsync, replace, number = os.fsync, os.replace, fetched.stat().st_ino
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append(os.fstat(file).st_ino), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("named"), replace(*paths)))
+    task = Task(Video("a", "training", 1.0, "", ()), "")
+    outcome = attempt(task, SimpleNamespace(fetch=lambda address: fetched), tmp_path, (0.05, 0.2))
+    assert outcome.file == tmp_path / "training/a.mp4" and done == [number, "named"]

@@ -1,6 +1,7 @@
 """Annotations while they are labelled: the file, its journal, who else writes, what trains; videos; the ranking."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -49,6 +50,13 @@ def test_an_edit_is_in_the_file_after_saving_and_reads_as_annotations(file):
     assert written(file) == {"v0": entry | {"annotations": [action(1, 2, note="twice"), action(3.5, 4.25, "run")]}}
     (video,) = annotations.load(file).subset("training")
     assert [(s.start, s.end, s.label) for s in video.segments] == [(1, 2, "jump"), (3.5, 4.25, "run")]
+
+
+def test_an_edit_is_on_the_disk_before_it_is_told(file, monkeypatch):
+    labels, held = Labels(file), []
+    monkeypatch.setattr(os, "fsync", lambda _: held.append(labels.journal.read_text().splitlines()[-1]))
+    edit(labels, {"add": [action(1, 2)]})
+    assert len(held) == 1 and action(1, 2) in json.loads(held[0])["add"]
 
 
 def test_what_the_file_holds_besides_stays(file):
