@@ -20,8 +20,9 @@ import sample_videos
 
 # what takes the longest comes first: the process that began it late would be waited for
 FIRST = (
-    "test_the_demo_reaches_its_figures", "faults/test_faults.py", "test_localize.py", "test_trainer.py",
-    "test_download.py", "test_own_videos", "test_extraction_kills.py", "test_training_stops.py", "test_containers.py",
+    "test_the_demo_reaches_its_figures", "test_learn.py", "test_own_videos", "faults/test_faults.py",
+    "test_localize.py", "test_trainer.py", "test_download.py", "test_extraction_kills.py", "test_training_stops.py",
+    "test_containers.py", "test_configs.py", "test_long_run.py",
 )  # fmt: skip
 # each test for itself, as it shares nothing or only what is made once a run; others stay with those of their file
 ALONE = ("test_configs.py", "test_documentation.py", "test_download.py", "test_long_run.py", "test_cloud.py")
@@ -148,7 +149,7 @@ def opened(browser):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(120_000)
         page.on("console", lambda message: said.append(message.text) if message.text != tolerated else None)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("dialog", lambda dialog: (said.append("dialog"), dialog.dismiss()))

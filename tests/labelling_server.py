@@ -60,7 +60,7 @@ def served(videos, file, suggest=None, options=()):
 def request(address, method="GET", path="state", headers=(), body=None, token=TOKEN):
     """Status, headers and bytes of the answer to one request; the path goes as it is."""
     host = address.split("/")[2]
-    connection = http.client.HTTPConnection(host, timeout=20)
+    connection = http.client.HTTPConnection(host, timeout=120)
     try:
         connection.putrequest(method, f"/{token}/{path}" if token else f"/{path}", skip_host=True)
         sent = {"Host": host, **dict(headers)}

@@ -18,11 +18,16 @@ SAMPLE, ODD, GONE = "sample_testing_00", "odd", "gone"
 
 def until(page, condition):
     """Wait for a condition in JavaScript. Playwright's own way evaluates text in the page, which its policy forbids."""
-    for _ in range(400):
-        if page.evaluate(condition):
+    until_true(page, lambda: page.evaluate(condition), condition)
+
+
+def until_true(page, holds, condition=""):
+    """Wait for what a function says, for far longer than it takes on a slow machine."""
+    for _ in range(2400):
+        if holds():
             return
         page.wait_for_timeout(50)
-    pytest.fail(f"20 seconds passed without: {condition}")
+    pytest.fail(f"two minutes passed without: {condition}")
 
 
 def open_video(page, name):
@@ -41,6 +46,11 @@ def marker(page):
         "() => { const [m, t] = ['.marker', '.track'].map((c) => document.querySelector(c).getBoundingClientRect());"
         " return (m.left + m.width / 2 - t.left) / t.width; }"
     )
+
+
+def wait_for_marker(page, share, off=0.01):
+    """The player tells of where it is a little later."""
+    until_true(page, lambda: abs(marker(page) - share) <= off, f"the marker at {share}")
 
 
 def start_of(page, selector):

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 
 import pytest
 from extraction_videos import assignments, check_whole, digests, make_videos
@@ -36,12 +35,13 @@ def dask():
         yield running
 
 
-def kill_one_worker(dask, folder, killed):
+def kill_one_worker(dask, folder, killed, over):
     """Kill a worker process as soon as the first video is done and another is being written."""
     with cluster.connect(dask.scheduler_address, None) as client:
         pids = sorted(client.run(os.getpid).values())
         while len(list(folder.glob("*.tfrecord"))) < 2 or not list(folder.glob(".*.part*")):
-            time.sleep(0.002)
+            if over.wait(0.002):
+                return
         os.kill(pids[0], signal.SIGKILL)
         killed.append(len(list(folder.glob("*.tfrecord"))))
 
@@ -49,14 +49,17 @@ def kill_one_worker(dask, folder, killed):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Dask's, about a worker that is gone
 def test_a_killed_worker_changes_no_byte(local, dask, capsys):
-    killed = []
+    killed, over = [], threading.Event()
     folder = local / "killed" / "training"
-    killer = threading.Thread(target=kill_one_worker, args=(dask, folder, killed))
+    killer = threading.Thread(target=kill_one_worker, args=(dask, folder, killed, over))
     killer.start()
     settings = config.load(None, assignments(local, "killed"))
-    assert feature_map_extractor.run(settings, ["training"], scheduler=dask.scheduler_address) == 0
-    killer.join()
-    assert killed[0] < VIDEOS
+    try:
+        assert feature_map_extractor.run(settings, ["training"], scheduler=dask.scheduler_address) == 0
+    finally:
+        over.set()
+        killer.join()
+    assert killed and killed[0] < VIDEOS
     check_whole(local / "killed", VIDEOS)
     assert digests(local / "killed") == digests(local / "local")
     output = capsys.readouterr().out

@@ -96,8 +96,9 @@ def test_kills_cost_only_what_was_in_flight(tmp_path, videos, kills, backend):
             assert whole == {video_id: place.bodies[video_id] for video_id in whole}, "a half file has a final name"
             asked = len(server.requests)
             whole_by_then.append((asked, set(whole)))
+        # on a busy machine others than the stalled ones take long, too
         for _ in range(3):
-            assert run(command) == 0
+            assert run(place.command(server, backend=backend, timeout_seconds=1)) == 0
         for asked, whole in whole_by_then:
             assert not whole & set(server.requests[asked:]), "a whole video was fetched again"
     place.check_all()
@@ -153,7 +154,7 @@ def test_a_signal_ends_the_run_with_a_summary(tmp_path, number, status):
             time.sleep(0.01)
             assert process.poll() is None, process.stderr.read()
         process.send_signal(number)
-        out, error = process.communicate(timeout=30)
+        out, error = process.communicate(timeout=300)
         assert process.returncode == status, error
         assert "not tried" in out and "stopped: " in out and "Traceback" not in error
         server.pause = 0

@@ -79,7 +79,9 @@ def run_notebook(tmp_path_factory):
                 kernel_spec_manager=specs, transport="ipc", connection_file=str(folder / f"{name}.json")
             )
             resources = {"metadata": {"path": str(ROOT / "notebooks")}}
-            client = nbclient.NotebookClient(notebook, km=kernel, timeout=120, resources=resources, allow_errors=True)
+            client = nbclient.NotebookClient(
+                notebook, km=kernel, timeout=600, startup_timeout=300, resources=resources, allow_errors=True
+            )
             client.execute(cleanup_kc=True, env={"IPYTHONDIR": str(folder / "ipython")})
             executed[name, parameters] = notebook
         return executed[name, parameters]

@@ -2,7 +2,18 @@
 
 import numpy as np
 import pytest
-from page_driving import EVIL, GONE, ODD, SAMPLE, marker, open_video, set_threshold, show_sample, start_of, until
+from page_driving import (
+    EVIL,
+    GONE,
+    ODD,
+    SAMPLE,
+    open_video,
+    set_threshold,
+    show_sample,
+    start_of,
+    until,
+    wait_for_marker,
+)
 
 from report_page import rendering
 from report_page.content import PageContent, VideoView
@@ -24,7 +35,7 @@ def test_a_sample_video_plays_and_the_marker_runs_along(run, opened):
     page = opened(run / "run/report.html")
     open_video(page, GONE)
     show_sample(page)  # by a click, after which the row's head has the focus
-    assert marker(page) == pytest.approx(0, abs=0.001)
+    wait_for_marker(page, 0, off=0.001)
     page.keyboard.press("Space")
     until(page, "document.querySelector('video').currentTime > 0.7")
     page.keyboard.press("Space")
@@ -34,7 +45,7 @@ def test_a_sample_video_plays_and_the_marker_runs_along(run, opened):
         " return [v.currentTime, opened.view.length, v.error, v.videoWidth]; })()"
     )
     assert error is None and width == 320
-    assert marker(page) == pytest.approx(time / length, abs=0.01)
+    wait_for_marker(page, time / length)
 
 
 def test_a_click_on_a_segment_plays_it_to_its_end(run, opened):
@@ -56,13 +67,13 @@ def test_a_click_on_a_lane_seeks(run, opened):
     show_sample(page)
     box = page.locator(".axis").bounding_box()
     page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 5)
-    assert marker(page) == pytest.approx(0.75, abs=0.01)
+    wait_for_marker(page, 0.75)
     length = page.evaluate("opened.view.length")
     assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(0.75 * length, abs=0.1)
     # and the other way: what the player's own controls do moves the marker
     page.evaluate(f"document.querySelector('video').currentTime = {0.25 * length}")
     until(page, "!document.querySelector('video').seeking")
-    assert marker(page) == pytest.approx(0.25, abs=0.01)
+    wait_for_marker(page, 0.25)
 
 
 def test_the_keys(run, opened):
@@ -140,7 +151,7 @@ def test_a_video_that_cannot_be_played_shows_pictures_and_the_reason(run, opened
     assert page.evaluate("[...document.querySelectorAll('.strip img')].every((image) => image.naturalWidth > 0)")
     before = page.locator(".still img").get_attribute("src")
     page.locator(".annotated .segment").click()  # without a player, the picture and the marker still go there
-    assert marker(page) == pytest.approx(2 / 8, abs=0.01)
+    wait_for_marker(page, 2 / 8)
     assert page.locator(".still img").get_attribute("src") != before
 
 

@@ -65,11 +65,7 @@ def test_a_lost_worker_ends_the_others_and_all_go_on_from_the_checkpoint(folder)
     one = ("train.save_checkpoints_steps=10", "train.eval_steps=1")
     assert trainer.main(arguments(folder, "never_lost", "one", *one)) == 0
     ports = free_ports(2)
-    chief, other = (start(chosen, task=(number, ports)) for number in range(2))
-    for line in chief.stdout:
-        if line.startswith("step 20/60"):
-            other.kill()
-            break
+    chief, other = (start(chosen, task=(number, ports), lost_at=24 * number) for number in range(2))
     assert "run all of them again with the same command" in finished(chief, status=2)
     finished(other, status=-9)
     ports = free_ports(2)

@@ -130,7 +130,7 @@ def test_sigterm_from_outside(folder):
         if line.startswith("step"):
             process.send_signal(signal.SIGTERM)
             break
-    said = finished(process, status=143, seconds=60)
+    said = finished(process, status=143)
     step = int(re.search(r"SIGTERM: step (\d+) is saved in", said)[1])
     assert newest(folder / "outside") == step
 

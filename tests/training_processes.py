@@ -3,8 +3,12 @@
 The first argument is the number of CPU devices that TensorFlow shall see; the others are trainer.py's.
 """
 
+import contextlib
+import itertools
 import json
 import os
+import random
+import signal
 import socket
 import subprocess
 import sys
@@ -18,9 +22,15 @@ import utils
 ROOT = Path(__file__).parents[1]
 
 
-def start(arguments: list[str], devices: int = 1, task: tuple[int, list[int]] | None = None) -> subprocess.Popen:
-    """Start trainer.py; as worker number `task[0]` of those on loopback ports `task[1]`, where it is given."""
+def start(
+    arguments: list[str], devices: int = 1, task: tuple[int, list[int]] | None = None, lost_at: int = 0
+) -> subprocess.Popen:
+    """Start trainer.py; as worker number `task[0]` of those on loopback ports `task[1]`, where it is given.
+
+    lost_at: the step that it is killed at, by itself: from outside it might come when all steps are taken.
+    """
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
+    environment["LOST_AT"] = str(lost_at)
     environment.pop("TF_CONFIG", None)
     if task is not None:
         workers = [f"127.0.0.1:{port}" for port in task[1]]
@@ -33,7 +43,7 @@ def start(arguments: list[str], devices: int = 1, task: tuple[int, list[int]] | 
     )
 
 
-def finished(process: subprocess.Popen, status: int = 0, seconds: float = 200) -> str:
+def finished(process: subprocess.Popen, status: int = 0, seconds: float = 600) -> str:
     """What a process wrote, which must end with `status`."""
     try:
         output, errors = process.communicate(timeout=seconds)
@@ -44,14 +54,28 @@ def finished(process: subprocess.Popen, status: int = 0, seconds: float = 200) -
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports that nobody has; below those that the system gives to whoever asks for any, so that they stay free."""
+    ports = range(random.randrange(10_000, 30_000), 32_768)
+    return list(itertools.islice(filter(_is_free, ports), count))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one, contextlib.suppress(OSError):
+        one.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+def lose_oneself(lost_at: int) -> None:
+    """Let the training that follows end by SIGKILL when it has taken so many steps."""
+    steps = trainer.TrainingLog.steps
+
+    def counted(log: trainer.TrainingLog, step: int, *others: object) -> None:
+        if step >= lost_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        steps(log, step, *others)
+
+    trainer.TrainingLog.steps = counted
 
 
 def losses(run: Path) -> list[float]:
@@ -80,4 +104,6 @@ if __name__ == "__main__":
 
         (cpu,) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    if lost_at := int(os.environ["LOST_AT"]):
+        lose_oneself(lost_at)
     raise SystemExit(trainer.main(sys.argv[2:]))

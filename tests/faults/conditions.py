@@ -105,8 +105,12 @@ def removed(stage: Stage, whole: Whole, chance: random.Random) -> list[int]:
     """An input file goes while the stage works, and comes back when it has ended."""
     file = chance.choice(sorted(stage.work.glob(stage.input)))
     process = stage.start()
-    # a training that starts without a video trains without it, and says so
-    time.sleep(chance.uniform(stage.reads_until, 1) * whole.seconds)
+    moment = chance.uniform(0, 1)
+    if stage.has_read:
+        while process.poll() is None and not list(stage.work.glob(stage.has_read)):
+            time.sleep(0.0005)
+        moment *= 0.3  # what is left of its time
+    time.sleep(moment * whole.seconds)
     elsewhere = stage.root / "removed"
     shutil.move(file, elsewhere)
     ends = [stage.finish(process)]

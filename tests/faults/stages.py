@@ -43,7 +43,8 @@ class Stage:
     imports_tensorflow = False
     # a glob of input files, one of which is removed while the stage works
     input = ""
-    reads_until = 0.0  # share of its time
+    # a glob of what is there when the input has been read, where a file that goes earlier is left out, and said to be
+    has_read = ""
 
     def __init__(self, root: Path):
         self.root, self.made, self.work, self.temporary = root, root / "made", root / "work", root / "tmp"
@@ -176,7 +177,7 @@ class Train(Stage):
     """24 steps with 4 evaluations, an export and predictions."""
 
     name, output, imports_tensorflow, input = "train", "run", True, "features/training/*.tfrecord"
-    reads_until = 0.7
+    has_read = "run/config.yml"
 
     def make(self) -> None:
         command_line.set_up_logging("warning")
@@ -213,7 +214,7 @@ class Train(Stage):
 class Predict(Train):
     """The trained model on the testing subset."""
 
-    name, input, reads_until = "predict", "features/testing/*.tfrecord", 0.0
+    name, input, has_read = "predict", "features/testing/*.tfrecord", ""
 
     def make(self) -> None:
         super().make()
