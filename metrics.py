@@ -12,6 +12,7 @@ from pathlib import Path
 
 import annotations
 import config
+import run_folder
 from evaluation import calibration, comparison, errors, intervals, model_card, options, segmentation, terminal
 from evaluation.predictions import UnknownLabelError, load_table
 from evaluation.protocols import PRESETS, RULES, THRESHOLDS, Protocol, parse_thresholds
@@ -71,6 +72,7 @@ def run(settings: config.Config, arguments: argparse.Namespace) -> None:
     options.write(value, "metrics", settings.paths, subset, arguments)
     if arguments.predictions is None and arguments.output is None and arguments.ground_truth is None:
         model_card.write_card(settings.paths.model_dir)
+        run_folder.advise_a_plan_for(settings.paths.model_dir)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -60,6 +60,8 @@ def _plan_features(data_set: DataSet, annotated: Annotations, minutes: float) ->
     """Choose how features are made, and all that does not need them."""
     folder, paths = data_set.folder, data_set.resolved
     found = measured.of_annotations(annotated, _level(data_set))
+    if data_set.undecided:  # told before hours of extraction, not after them
+        folders.require_two(annotated.subset("training"), annotated.source)
     videos = measured.of_videos(paths.videos_folder, annotated)
     if videos is None:
         raise ValueError(
@@ -118,8 +120,8 @@ def _plan_all(data_set: DataSet, annotated: Annotations, about: dict, minutes: f
     choices |= _of_these_features(data_set) | data_set.given
     said: list[dict] = []
     if (minutes > 0 or trials is not None) and rules.folds(features) > 1:
-        evaluate = _on_folds(data_set, choices, features)
-        log = search.Trials(folder / writing.TRIALS, about, evaluate, minutes, trials)
+        evaluate, decode = _on_folds(data_set, choices, features)
+        log = search.Trials(folder / writing.TRIALS, about, evaluate, decode, minutes, trials)
         changes, said, shown_score = search.search(log, {key: choice.value for key, choice in choices.items()})
         choices |= rules.of_search(changes, said, shown_score)
     told = rules.warnings(found, features)
@@ -133,8 +135,9 @@ def _plan_all(data_set: DataSet, annotated: Annotations, about: dict, minutes: f
     return 0
 
 
-def _on_folds(data_set: DataSet, choices: Choices, features: dict) -> search.Evaluate:
-    """What scores changes to the choices, with a share of the steps, on folds of the training subset."""
+def _on_folds(data_set: DataSet, choices: Choices, features: dict) -> tuple[search.Evaluate, search.Decode]:
+    """What scores changes to the choices, with a share of the steps, on folds of the training subset, and what finds
+    the best decoding there."""
     from planning.folds import Folds
 
     way, count = rules.group_by(features), rules.folds(features)
@@ -147,7 +150,11 @@ def _on_folds(data_set: DataSet, choices: Choices, features: dict) -> search.Eva
         settings = rules.changed(data_set.paths, choices, changes, share)
         return folds.score(settings.data, settings.model, settings.train, settings.predict)
 
-    return evaluate
+    def decode(changes: search.Changes, share: float) -> tuple[search.Changes, search.Score]:
+        settings = rules.changed(data_set.paths, choices, changes, share)
+        return folds.decoding(settings.data, settings.model, settings.train, settings.predict)
+
+    return evaluate, decode
 
 
 def _level(data_set: DataSet) -> int:

@@ -29,6 +29,7 @@ DEMO = Path("runs/demo")
 # the version that the annotations of sample_videos.py carry begins so
 SAMPLE_VERSION = "sample set"
 SHOWN_CLASSES = 12
+SMALL = 200_000  # training frames: 13 hours at 4.2 frames/s. ActivityNet has some 6 million
 
 
 def predictions_file(folder: Path, subset: str) -> Path:
@@ -178,6 +179,25 @@ def shown_score(folder: Path) -> float | None:
     if not (folder / CONFIG).is_file():
         return None
     return own_decoding(folder, config.load(folder / CONFIG).predict).shown_score
+
+
+def advise_a_plan(frames: int, settings: config.TrainSettings) -> None:
+    """Name plan.py where few `frames` are learnt from with the learning rate that the original had for ActivityNet."""
+    default = config.load().train
+    if frames < SMALL and (settings.learning_rate, settings.schedule) == (default.learning_rate, default.schedule):
+        utils.LOGGER.info(
+            "config.yml's settings are those of 2018 for ActivityNet; for a data set of this size `python plan.py` "
+            "chooses better ones (docs/custom_data.md)"
+        )
+
+
+def advise_a_plan_for(folder: Path) -> None:
+    """`advise_a_plan` for a run that was trained, where its files say on how many frames."""
+    if (folder / DESCRIPTION).is_file() and (folder / CONFIG).is_file():
+        description: Any = utils.read_json(folder / DESCRIPTION)
+        known = description.get("training_data") if isinstance(description, dict) else None
+        if isinstance(known, dict) and isinstance(known.get("frames"), int):
+            advise_a_plan(known["frames"], config.load(folder / CONFIG).train)
 
 
 def damage() -> tuple[type[Exception], ...]:

@@ -26,7 +26,7 @@ from features.records import require_spec
 from training import tuning
 from training.log import TrainingLog
 from training.profile import Profile
-from training.run_data import RunData, advise_a_plan, class_weights, last_step, load_data, training_batches
+from training.run_data import RunData, class_weights, last_step, load_data, training_batches
 from training.stopping import StopRequested, StopSignals
 
 # what needs TensorFlow is imported where `run` has begun: a wrong setting and --help do not wait for it
@@ -192,7 +192,7 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
             utils.write_text(folder / run_folder.CONFIG, settings.to_yaml())
             _tell_what_patience_lacks(train_settings, evaluation)
         _tell_the_start(state, run_data, resumed, time.monotonic() - begun)
-        advise_a_plan(len(run_data.training.features), train_settings)
+        run_folder.advise_a_plan(len(run_data.training.features), train_settings)
         with (
             TrainingLog(folder, train_settings, state.step, devices.chief) as log,
             _lost_workers_explained(devices.workers),

@@ -22,7 +22,7 @@ import utils
 import video_input
 from annotation_formats import tables
 from annotation_formats.drafts import Options, read_text
-from annotations import Annotations
+from annotations import Annotations, Video
 from features.records import SPEC_FILE, feature_file
 from planning.rules import Choices
 from planning.writing import PLAN
@@ -195,6 +195,15 @@ def _link(source: Path, target: Path) -> None:
         target.symlink_to(source)
 
 
+def require_two(training: Sequence[Video], source: Path) -> None:
+    """Raise ValueError where a validation subset would leave no training video."""
+    if len(training) < 2:
+        raise ValueError(
+            f"{source}: expected at least two training videos, to learn from one and to check on another, received "
+            f"{len(training)}"
+        )
+
+
 def hold_out(data_set: DataSet, annotated: Annotations, group_of: dict[str, int]) -> list[str]:
     """Choose the validation videos of a folder in which nobody has, and keep to it; their ids.
 
@@ -207,11 +216,7 @@ def hold_out(data_set: DataSet, annotated: Annotations, group_of: dict[str, int]
       ValueError: there is one training video only.
     """
     training = [video for video in annotated.subset("training") if video.id in group_of]
-    if len(training) < 2:
-        raise ValueError(
-            f"{annotated.source}: expected at least two training videos, to learn from one and to check on another, "
-            f"received {len(training)}"
-        )
+    require_two(training, annotated.source)
     members = defaultdict(list)
     for video in training:
         members[group_of[video.id]].append(video)

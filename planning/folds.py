@@ -39,13 +39,43 @@ class Folds:
     ) -> Score:
         """The average mAP of the training videos' segments, each frame scored by a model that has not seen it."""
         run_data = self._data(data_settings, model_settings.output)
+        stride = predict_settings.window_stride
+        scores = self._scores(run_data, data_settings, model_settings, train_settings, stride)
+        return _score(run_data, scores, predict_settings, data_settings.taxonomy_level)
 
+    def decoding(
+        self,
+        data_settings: config.DataSettings,
+        model_settings: config.ModelSettings,
+        train_settings: config.TrainSettings,
+        predict_settings: config.PredictSettings,
+    ) -> tuple[dict[str, object], Score]:
+        """What the search of `trainer.py --tune` changes of section predict, `predict.key` -> value, and what folds say
+        of that."""
+        run_data = self._data(data_settings, model_settings.output)
+        stride, level = predict_settings.window_stride, data_settings.taxonomy_level
+        scores = self._scores(run_data, data_settings, model_settings, train_settings, stride)
+        best, _ = tuning.Search(run_data, scores, level).best(predict_settings)
+        before = predict_settings.model_dump(mode="json")
+        found = {f"predict.{key}": value for key, value in best.model_dump(mode="json").items() if value != before[key]}
+        return found, _score(run_data, scores, best, level)
+
+    def _scores(
+        self,
+        run_data: RunData,
+        data_settings: config.DataSettings,
+        model_settings: config.ModelSettings,
+        train_settings: config.TrainSettings,
+        stride: int,
+    ) -> list[np.ndarray]:
         def classify_after(labels: np.ndarray) -> predictions_json.Classify:
             return tuning.fit(run_data, labels, data_settings, model_settings, train_settings).classify
 
-        stride = predict_settings.window_stride
-        scores = tuning.out_of_fold_scores(
+        return tuning.out_of_fold_scores(
             run_data.training, self._fold_of, classify_after, data_settings.max_frames, stride
         )
-        results = predictions_json.predict(run_data.training, scores, run_data.model(None), predict_settings)
-        return jackknifed(run_data.annotated, run_data.training.ids, results, data_settings.taxonomy_level)
+
+
+def _score(run_data: RunData, scores: list[np.ndarray], settings: config.PredictSettings, level: int) -> Score:
+    results = predictions_json.predict(run_data.training, scores, run_data.model(None), settings)
+    return jackknifed(run_data.annotated, run_data.training.ids, results, level)

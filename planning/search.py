@@ -1,9 +1,9 @@
 """A short list of switches, tried on folds by successive halving: which of them leave the value of recipe and rules.
 
 All are tried with a third of the steps. Where folds do not gain from the other steps, that is all; else the better half
-is tried with all steps. A switch is taken when it gains more than the spread of that (jackknife over videos). Every
-trial is a line of trials.jsonl: a search that was stopped goes on behind the last one. Symbols: G groups of videos, of
-which each is left out once.
+is tried with all steps. At last the decoding is searched on the folds' scores of what was chosen. What is taken has
+gained more than the spread of that (jackknife over videos). Every trial is a line of trials.jsonl: a search that was
+stopped goes on behind the last one. Symbols: G groups of videos, of which each is left out once.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ FEW, ALL = 1 / 3, 1.0  # shares of the steps
 CHEAP_PART = 0.6  # of the time or trials, after which trials with few of the steps end
 MOST_TRIALS = 40
 
-
 Evaluate = Callable[[Changes, float], Score]  # changes, share of the steps -> what the folds say
+Decode = Callable[[Changes, float], tuple[Changes, Score]]  # the same -> the best decoding, and what they say of it
 
 
 class Trials:
@@ -45,10 +45,11 @@ class Trials:
     The log belongs to `about`, which says what data and settings it is of: the log of other ones is begun anew.
     """
 
-    def __init__(self, path: Path, about: dict, evaluate: Evaluate, minutes: float,
+    def __init__(self, path: Path, about: dict, evaluate: Evaluate, decode: Decode, minutes: float,
                  most: int | None):  # fmt: skip
         """`most` trials, where it is given, in any time: then the search is the same on every machine."""
-        self._path, self._evaluate, self._seconds, self._most = path, evaluate, 60 * minutes, most
+        self._path, self._evaluate, self._decode = path, evaluate, decode
+        self._seconds, self._most = 60 * minutes, most
         records: list[dict[str, Any]] = utils.read_jsonl(path)
         # as JSON gives it back
         if not records or records[0] != json.loads(json.dumps(about)):
@@ -75,24 +76,38 @@ class Trials:
 
     def score(self, changes: Changes, share: float, until: float = 1.0) -> Score | None:
         """What the folds say; None where it was not tried and there is no time left."""
-        known = [r for r in self.records if r["changes"] == json.loads(json.dumps(changes)) and r["share"] == share]
+        tried = self._tried(changes, share, until, lambda: (None, self._evaluate(changes, share)))
+        return tried[1] if tried else None
+
+    def decoding(self, changes: Changes, share: float) -> tuple[Changes, Score] | None:
+        """The best decoding of these folds, as changes of section predict, and what they say of it; None as above."""
+        tried = self._tried(changes, share, 1.0, lambda: self._decode(changes, share), decoding=True)
+        return (tried[0] or {}, tried[1]) if tried else None
+
+    def _tried(
+        self, changes: Changes, share: float, until: float, trial: Callable[[], tuple[Changes | None, Score]],
+        decoding: bool = False,
+    ) -> tuple[Changes | None, Score] | None:  # fmt: skip
+        wanted = json.loads(json.dumps({"changes": changes, "share": share}))
+        known = [r for r in self.records if {key: r[key] for key in wanted} == wanted and ("decoding" in r) == decoding]
         if known:
-            return _recorded(known[0])
+            return known[0].get("decoding"), _recorded(known[0])
         if not self.left(share, until):
             return None
         started = time.monotonic()
-        score = self._evaluate(changes, share)
-        record: dict[str, Any] = {"changes": changes, "share": share, "average_mAP": round(score.average_map, 6),
-                  "left_out": [round(value, 6) for value in score.left_out], "shown_score": score.shown_score,
-                  "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
+        found, score = trial()
+        record: dict[str, Any] = wanted | ({"decoding": found} if decoding else {})
+        record |= {"average_mAP": round(score.average_map, 6), "shown_score": score.shown_score,
+                   "left_out": [round(value, 6) for value in score.left_out],
+                   "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
         utils.append_jsonl(self._path, record)
         self.records.append(record)
         best = max(r["average_mAP"] for r in self.records if r["share"] == share)
         rest = f"{self._most - len(self.records)} trials" if self._most is not None else \
                f"{max(self._seconds - self.spent, 0) / 60:.0f} minutes"  # fmt: skip
         utils.LOGGER.info("trial %d: average mAP %.1f with %s (best so far %.1f); %s left", len(self.records),
-                          100 * score.average_map, said(changes), 100 * best, rest)  # fmt: skip
-        return _recorded(record)
+                          100 * score.average_map, said(changes | (found or {})), 100 * best, rest)  # fmt: skip
+        return found, _recorded(record)
 
 
 def _recorded(record: dict[str, Any]) -> Score:
@@ -142,13 +157,17 @@ def search(trials: Trials, chosen: Changes) -> tuple[Changes, list[dict], float 
         joined = _compared(trials, [together], FEW if steps.better else ALL, base, 1.0)
         compared, better = compared + joined, better + joined
     best = max(better, key=lambda one: one.gain, default=None)
-    taken = [one for one in (steps, best) if one and one.better]
+    shown = best.score if best else base
+    decoded = trials.decoding(best.changes if best else {}, FEW if steps.better else ALL)
+    decoding = Compared(*decoded, *gain(decoded[1], shown)) if decoded and decoded[0] else None
+    if decoding and decoding.better:
+        shown = decoding.score
+    taken = [one for one in (steps, best, decoding) if one and one.better]
     said_of = [
         {"changes": one.changes, "gain": round(one.gain, 4), "spread": round(one.spread, 4), "taken": one in taken}
-        for one in (steps, *compared)
+        for one in (steps, *compared, *([decoding] if decoding else []))
     ]
-    shown = (best.score if best else base).shown_score
-    return {key: value for one in taken for key, value in one.changes.items()}, said_of, shown
+    return {key: value for one in taken for key, value in one.changes.items()}, said_of, shown.shown_score
 
 
 def _compared(trials: Trials, field: list[Changes], share: float, base: Score, until: float) -> list[Compared]:

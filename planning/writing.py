@@ -67,7 +67,7 @@ def settings_text(paths: dict[str, str], choices: Choices) -> str:
 
 def _line(choice: Choice) -> str:
     said = f"  {choice.key.partition('.')[2]}: {_plain(choice.value)}"
-    return f"{said:<{WIDTH}}# {choice.source}: {utils.one_line(choice.reason)}"
+    return f"{said:<{WIDTH - 1}} # {choice.source}: {utils.one_line(choice.reason)}"
 
 
 def _plain(value: object) -> str:

@@ -1,24 +1,18 @@
-"""plan.py: what is measured, what follows by rules, which files are written, and the lines that bad input gets."""
+"""plan.py: what is measured, what follows by rules, and which files are written."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_features import make_data_set
 from made_videos import make_video
 
-import annotations
 import config
-import plan
-import utils
 from annotations import Annotations, Video
 from planning import folder as folders
 from planning import measured, rules, speed, writing
 from planning.rules import Choice
 from segments import Segment
-from training import run_data
 
 
 def made(*videos):
@@ -215,6 +209,7 @@ def test_settings_are_written_with_a_reason_a_line_and_read_back(tmp_path):
     choices = rules.recipe() | rules.collected([
         Choice("video.resize", (240, 320), "as # the videos are", "rule"),
         Choice("predict.thresholds", (0.1, 0.9), "two\nlines", "folds"),
+        Choice("extractor.weights", "/a/path/that/is/longer/than/the/column.h5", "as you gave it", "yours"),
     ])  # fmt: skip
     names = ("json_data_path", "videos_folder", "feature_map_folder", "model_dir")
     paths = {"data_dir": str(tmp_path)} | {name: f"some/{name}" for name in names}
@@ -222,8 +217,9 @@ def test_settings_are_written_with_a_reason_a_line_and_read_back(tmp_path):
     assert config.load(tmp_path / writing.SETTINGS) == rules.planned(paths, choices)
     lines = [line for line in (tmp_path / writing.SETTINGS).read_text().splitlines() if "# " in line[1:]]
     assert len(lines) == len(choices) and all(
-        "# recipe: " in line or "# rule: " in line or "two lines" in line for line in lines
+        any(f" # {source}: " in line for source in ("recipe", "rule", "folds", "yours")) for line in lines
     )
+    assert any("# folds: two lines" in line for line in lines)
     known = json.loads((tmp_path / writing.PLAN).read_text())
     assert known["state"] == "planned" and len(known["choices"]) == len(choices)
 
@@ -242,43 +238,6 @@ def test_settings_that_a_person_edited_are_known_as_such(tmp_path, monkeypatch):
     assert writing.was_edited(tmp_path)
 
 
-TABLE = "video,start,end,label\na,0,2,run\na,4,6,jump\nb,1,3,run\nb,5,8,jump\nc,0,5,run\n"
-
-
-def heap(folder, table=TABLE, **videos):
-    (folder / "videos").mkdir(parents=True, exist_ok=True)
-    for name, subset in videos.items():
-        path = folder / "videos" / (subset or "") / f"{name}.mp4"
-        make_video(path, frames=250)
-    if table:
-        (folder / "actions.csv").write_text(table)
-
-
-def test_a_heap_of_videos_gets_a_folder_for_each_subset_and_goes_on_where_it_was(tmp_path):
-    heap(tmp_path, a=None, b=None, c=None)
-    found = folders.open_folder(tmp_path)
-    assert found.undecided and found.resolved.json_data_path == tmp_path / "planned/annotations.json"
-    assert sorted(path.name for path in tmp_path.glob("planned/videos/training/*")) == ["a.mp4", "b.mp4", "c.mp4"]
-    features_of = tmp_path / "planned/features/training"
-    features_of.mkdir(parents=True)
-    for name in "abc":
-        (features_of / f"{name}.tfrecord").write_text(name)
-    (chosen,) = folders.hold_out(found, annotations.load(found.resolved.json_data_path), {"a": 0, "b": 1, "c": 2})
-    for _ in range(2):  # a second time changes nothing
-        found = folders.open_folder(tmp_path)
-        assert not found.undecided
-        assert (tmp_path / f"planned/features/validation/{chosen}.tfrecord").read_text() == chosen
-        assert len(list(features_of.iterdir())) == 2 and len(list(tmp_path.glob("planned/videos/training/*"))) == 2
-        assert (tmp_path / f"planned/videos/validation/{chosen}.mp4").resolve() == tmp_path / f"videos/{chosen}.mp4"
-
-
-def test_a_folder_that_is_as_the_stages_want_it_is_left_as_it_is(tmp_path):
-    make_data_set(tmp_path)
-    found = folders.open_folder(tmp_path)
-    assert not found.undecided and not (tmp_path / "planned").exists()
-    assert found.resolved.feature_map_folder == tmp_path / "features"
-
-
 def test_groups_go_as_a_whole_and_leave_two_thirds_of_each_class(tmp_path):
     one = ("training", 5.0, [(0, 2, "x"), (3, 4, "y")])
     annotated = made(*[one] * 10)
@@ -292,59 +251,3 @@ def test_groups_go_as_a_whole_and_leave_two_thirds_of_each_class(tmp_path):
     assert len(folders.hold_out(data_set, rare, {"a": 0, "b": 1, "c": 2})) == 1
     with pytest.raises(ValueError, match="expected at least two training videos, .* received 1"):
         folders.hold_out(data_set, made(one), {"a": 0})
-
-
-def without_table(folder):
-    heap(folder, table=None, a=None)
-
-
-def two_tables(folder):
-    heap(folder, a=None)
-    (folder / "more.csv").write_text(TABLE)
-
-
-def without_videos(folder):
-    heap(folder, table="video,start,end,label,duration\na,0,2,run,9\n")
-
-
-def two_files_of_a_video(folder):
-    heap(folder, a="training")
-    heap(folder, a=None)
-
-
-def unreadable(folder):
-    (folder / "videos").mkdir(parents=True)
-    (folder / "videos/a.mp4").write_text("no video")
-    (folder / "actions.csv").write_text("video,start,end,label,duration\na,0,2,run,9\n")
-
-
-def without_actions(folder):
-    heap(folder, "video,start,end,label,subset\na,,,,training\nb,0,2,run,validation\n", a="training", b="validation")
-
-
-@pytest.mark.parametrize(
-    ("make", "line"),
-    [
-        (without_table, "expected one table of the actions, .* received none"),
-        (two_tables, "expected one table of the actions, .* received actions.csv, more.csv"),
-        (without_videos, "expected videos in .*videos, or features in .*features .* received neither"),
-        (two_files_of_a_video, "a.mp4: expected one file a video, received also .*a.mp4"),
-        (unreadable, "none of 1 training videos can be read; the first: .*a.mp4"),
-        (without_actions, "expected actions in training videos, received none in 1 of them"),
-    ],
-)
-def test_bad_input_gets_one_line(make, line, tmp_path, capsys):
-    make(tmp_path / "mine")
-    assert plan.main([str(tmp_path / "mine")]) == 2
-    (error,) = [told for told in capsys.readouterr().err.splitlines() if told.startswith("error: ")]
-    assert re.search(line, error)
-
-
-@pytest.mark.parametrize(
-    ("frames", "assignments", "advised"),
-    [(5_000, [], True), (500_000, [], False), (5_000, ["train.learning_rate=0.002"], False)],
-)
-def test_a_plan_is_advised_where_a_small_data_set_is_trained_with_the_defaults(frames, assignments, advised, caplog):
-    caplog.set_level("INFO", utils.LOGGER.name)
-    run_data.advise_a_plan(frames, config.load(None, assignments).train)
-    assert ("python plan.py" in caplog.text) == advised

@@ -31,8 +31,13 @@ class Folds:
         return Score(BASE.average_map + more, tuple(part + more for part in BASE.left_out), 0.3)
 
 
-def trials(path, folds, most=100, about=None):
-    return search.Trials(path / "trials.jsonl", about or {"of": "made"}, folds, 20, most)
+def nothing_better(changes, share):
+    """Stands for the search of a decoding, which found none."""
+    return {}, BASE
+
+
+def trials(path, folds, most=100, about=None, decode=nothing_better):
+    return search.Trials(path / "trials.jsonl", about or {"of": "made"}, folds, decode, 20, most)
 
 
 def test_the_spread_of_a_gain_is_that_of_the_jackknife():
@@ -93,6 +98,25 @@ def test_nothing_is_taken_that_was_not_compared_with_equal_steps(most, asked, tm
     assert (taken == {}) == (most < 5) and shown_score == (None if not most else 0.3)
 
 
+@pytest.mark.parametrize(("more", "spread", "taken"), [(0.02, 0.0, True), (0.02, 0.05, False), (-0.01, 0.0, False)])
+def test_decoding_is_searched_on_the_folds_of_what_was_chosen(more, spread, taken, tmp_path):
+    asked, folds = [], Folds(num_layers={"2": 0.02})
+
+    def decode(changes, share):
+        asked.append((changes, share))
+        scored = folds(changes, share)
+        parts = [part + more + sign * spread for part, sign in zip(scored.left_out, (-1, 1, 0), strict=True)]
+        return {"predict.smoothing": 0.5}, Score(scored.average_map + more, tuple(parts), 0.7)
+
+    changes, said, shown_score = search.search(trials(tmp_path, folds, decode=decode), CHOSEN)
+    assert asked == [(TWO_LAYERS, search.ALL)]
+    assert changes == TWO_LAYERS | ({"predict.smoothing": 0.5} if taken else {})
+    assert said[-1]["gain"] == more and said[-1]["taken"] == taken and shown_score == (0.7 if taken else 0.3)
+    # what is known of it is not searched again
+    assert search.search(trials(tmp_path, folds, decode=decode), CHOSEN) == (changes, said, shown_score)
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize("stopped_after", [0, 1, 5, 8])
 def test_a_search_that_was_stopped_gives_what_one_in_a_piece_gives(stopped_after, tmp_path):
     gains = {"num_layers": {"2": 0.02}, "max_frames": {"60": 0.01}}
@@ -114,7 +138,7 @@ def test_a_search_that_was_stopped_gives_what_one_in_a_piece_gives(stopped_after
     second = Folds(**gains)
     assert search.search(trials(tmp_path / "parts", second), CHOSEN) == expected
     assert first.asked + second.asked == whole.asked
-    assert len(log.read_text().splitlines()) == 1 + len(whole.asked)
+    assert len(log.read_text().splitlines()) == 1 + len(whole.asked) + 1  # the last is of the decoding
 
 
 def test_trials_of_other_data_are_not_believed(tmp_path):
@@ -122,13 +146,13 @@ def test_trials_of_other_data_are_not_believed(tmp_path):
     folds = Folds()
     search.search(trials(tmp_path, folds, about={"of": "others"}), CHOSEN)
     assert len(folds.asked) > 1
-    assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == 1 + len(folds.asked)
+    assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == 1 + len(folds.asked) + 1
 
 
 def test_time_is_that_of_all_trials_those_before_a_stop_included(tmp_path):
     record = {"changes": {}, "share": 1 / 3, "average_mAP": 0.3, "left_out": [0.3], "seconds": 120.0}
     (tmp_path / "trials.jsonl").write_text(json.dumps({"of": "made"}) + "\n" + json.dumps(record) + "\n")
-    some = search.Trials(tmp_path / "trials.jsonl", {"of": "made"}, Folds(), minutes=8, most=None)
+    some = search.Trials(tmp_path / "trials.jsonl", {"of": "made"}, Folds(), nothing_better, minutes=8, most=None)
     # 2 of 8 minutes are spent; a whole training takes 6
     assert some.left(1.0) and not some.left(1.0, until=0.9)
     assert some.left(1 / 3, until=0.5) and not some.left(1 / 3, until=0.4)
@@ -136,22 +160,30 @@ def test_time_is_that_of_all_trials_those_before_a_stop_included(tmp_path):
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory):
-    """A folder of imported features, planned with one short trial."""
+    """A folder of imported features, planned with three short trials: all steps, a third of them, decoding."""
     folder = tmp_path_factory.mktemp("planned") / "mine"
     make_data_set(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rules, "FOLDS", 2)
         patch.setitem(rules.RECIPE, "train.max_steps", 30)
-        assert plan.main([str(folder), "--trials", "1"]) == 0
+        assert plan.main([str(folder), "--trials", "3"]) == 0
     return folder
 
 
 def test_a_folder_of_features_is_planned_on_folds(planned):
     known = json.loads((planned / writing.PLAN).read_text())
     assert known["state"] == "planned" and known["measured"]["features"]["rows_a_second"] == 4.0
-    about, trial = (json.loads(line) for line in (planned / writing.TRIALS).read_text().splitlines())
+    about, *trials = (json.loads(line) for line in (planned / writing.TRIALS).read_text().splitlines())
     assert about == known["about"]
-    assert trial["changes"] == {} and 0 <= trial["average_mAP"] <= 1 and len(trial["left_out"]) == 6
+    for trial in trials:
+        assert trial["changes"] == {} and 0 <= trial["average_mAP"] <= 1 and len(trial["left_out"]) == 6
+    whole, few, decoded = trials
+    assert (whole["share"], few["share"]) == (search.ALL, search.FEW) and decoded["share"] in (search.ALL, search.FEW)
+    # no search ends with less than it began with
+    base = whole if decoded["share"] == search.ALL else few
+    assert decoded["average_mAP"] >= base["average_mAP"] and all(
+        key.startswith("predict.") for key in decoded["decoding"]
+    )
     settings = config.load(planned / writing.SETTINGS)
     assert settings.data.max_frames == 30 and settings.paths.feature_map_folder == planned / "features"
 

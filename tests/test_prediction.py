@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from made_features import made_settings, make_data_set
+from made_features import RATE, made_settings, make_data_set
 
 import data
 import predictions_json
@@ -121,8 +121,11 @@ def test_damaged_descriptions_are_named(folder):
 
 def test_the_model_says_what_it_was_trained_on(folder):
     description = json.loads((folder / "run/model.json").read_text())
-    assert description["training_data"] == {"version": "made", "file": "annotations.json", "videos": 6}
     database = json.loads((folder / "annotations.json").read_text())["database"]
+    seconds = sum(video["duration"] for video in database.values() if video["subset"] == "training")
+    assert description["training_data"] == {
+        "version": "made", "file": "annotations.json", "videos": 6, "frames": round(RATE * seconds),
+    }  # fmt: skip
     lengths = [
         annotation["segment"][1] - annotation["segment"][0]
         for video in database.values() if video["subset"] == "training"

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 
 QUANTILES = 21  # every 5 percent
-SMALL = 200_000  # training frames: 13 hours at 4.2 frames/s. ActivityNet has some 6 million
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +60,7 @@ class RunData:
             "training_data": {
                 "version": self.annotated.version,
                 "videos": len(self.training.ids),
+                "frames": len(self.training.features),
                 "file": Path(self.annotated.source).name,
             },
         }
@@ -106,16 +106,6 @@ def load_data(
         utils.LOGGER.warning("no features of validation videos: the run is not evaluated, and its last step is kept")
     seconds = segment_seconds(training, class_index, len(classes))
     return RunData(annotated, classes, seconds, feature_spec, prepared, load("training"), validation, output)
-
-
-def advise_a_plan(frames: int, settings: config.TrainSettings) -> None:
-    """Name plan.py where few `frames` are learnt from with the learning rate that the original had for ActivityNet."""
-    default = config.load().train
-    if frames < SMALL and (settings.learning_rate, settings.schedule) == (default.learning_rate, default.schedule):
-        utils.LOGGER.info(
-            "config.yml's settings are those of 2018 for ActivityNet; for a data set of this size `python plan.py` "
-            "chooses better ones (docs/custom_data.md)"
-        )
 
 
 def learn_preparation(folder: Path, videos: list[Video], settings: config.DataSettings) -> preparation.Preparation:

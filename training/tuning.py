@@ -244,6 +244,7 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
     groups = frame_groups(store, features, group_by)
     fold_of = split(groups, folds, settings.train.seed)
     _tell_beforehand(store, folds, last_step(store, settings.data, settings.train))
+    run_folder.advise_a_plan(len(store.features), settings.train)
 
     def classify_after(labels: np.ndarray) -> predictions_json.Classify:
         return fit(run_data, labels, settings.data, settings.model, settings.train).classify
