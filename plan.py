@@ -12,17 +12,17 @@ from pathlib import Path
 
 import annotations
 import command_line
+import config
 import utils
 import video_input
 from annotations import Annotations
 from extraction.lanes import available_cores
-from features.records import SPEC_FILE, read_spec, require_spec
+from features.records import SPEC_FILE, feature_file, read_spec, require_spec
 from planning import folder as folders
 from planning import measured, rules, search, speed, stages, writing
 from planning.folder import DataSet
 from planning.rules import Choice, Choices
 
-PLANNED, FEATURES_WANTED = "planned", "features are missing"
 MINUTES, EXTRACTION_MINUTES = 20.0, 60.0
 
 
@@ -44,13 +44,14 @@ def run(data_set: DataSet, minutes: float = MINUTES, trials: int | None = None,
         print(f"{folder / writing.SETTINGS}: edited since it was planned, left as it is (--force plans anew)")
         return 0
     annotated = annotations.load(paths.json_data_path)
-    if not (paths.feature_map_folder / SPEC_FILE).is_file():
+    features = paths.feature_map_folder
+    if not (features / SPEC_FILE).is_file() or not any(features.glob("training/*.tfrecord")):
         return _plan_features(data_set, annotated, extraction_minutes)
     if data_set.undecided:
         data_set, annotated = _hold_out(data_set, annotated)
     about = _fingerprint(data_set, annotated)
     known = writing.read_plan(folder)
-    if known.get("about") == about and known.get("state") == PLANNED and not force:
+    if known.get("about") == about and known.get("state") == writing.PLANNED and not force:
         print(f"{folder / writing.SETTINGS}: planned already, of the same data (--force plans anew)")
         return 0
     return _plan_all(data_set, annotated, about, minutes, trials)
@@ -82,7 +83,7 @@ def _plan_features(data_set: DataSet, annotated: Annotations, minutes: float) ->
         choices |= rules.collected([Choice("video.skip_frames", skip, why, "rule")])
     needed = f"features of {hours:.1f} hours: {max(took.minutes(source, skip, cores), 1):.0f} minutes"
     about = {"measured": {"annotations": found, "videos": videos}, "extraction": needed}
-    writing.write_plan(folder, data_set.paths, choices, {"state": FEATURES_WANTED, **about})
+    writing.write_plan(folder, data_set.paths, choices, {"state": writing.FEATURES_WANTED, **about})
     _tell(rules.warnings(found, None))
     print(f"{needed}\n-> {folder / writing.SETTINGS}\nnext: python feature_map_extractor.py -c "
           f"{folder / writing.SETTINGS} training validation, then this command again")  # fmt: skip
@@ -124,10 +125,10 @@ def _plan_all(data_set: DataSet, annotated: Annotations, about: dict, minutes: f
         log = search.Trials(folder / writing.TRIALS, about, evaluate, decode, minutes, trials)
         changes, said, shown_score = search.search(log, {key: choice.value for key, choice in choices.items()})
         choices |= rules.of_search(changes, said, shown_score)
-    told = rules.warnings(found, features)
+    told = rules.warnings(found, features) + without_features(paths)
     writing.write_plan(folder, data_set.paths, choices, {
-        "state": PLANNED, "about": about, "measured": {"annotations": found, "features": features}, "search": said,
-        "warnings": told,
+        "state": writing.PLANNED, "about": about, "measured": {"annotations": found, "features": features},
+        "search": said, "warnings": told,
     })  # fmt: skip
     _tell(told)
     print(f"{search.table(said)}-> {folder / writing.SETTINGS}, {writing.PLAN}\n"
@@ -155,6 +156,19 @@ def _on_folds(data_set: DataSet, choices: Choices, features: dict) -> tuple[sear
         return folds.decoding(settings.data, settings.model, settings.train, settings.predict)
 
     return evaluate, decode
+
+
+def without_features(paths: config.PathSettings) -> list[str]:
+    """A line where training videos have no features, as an extraction that was stopped leaves them."""
+    folder = paths.feature_map_folder
+    videos = video_input.find_videos(paths.videos_folder / "training")
+    missing = [v for v in videos if not feature_file(folder, "training", video_input.video_id(v)).is_file()]
+    if not missing or read_spec(folder)["backbone"] == "imported":
+        return []
+    return [
+        f"{len(missing)} of {len(videos)} training videos have no features, and nothing is planned of them: "
+        f"feature_map_extractor.py makes them, or says why not; such as {missing[0]}"
+    ]
 
 
 def _level(data_set: DataSet) -> int:

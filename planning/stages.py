@@ -32,15 +32,11 @@ def learn(folder: Path, options: list[str], everything: bool, fresh: bool) -> in
     """
     settings_file = folders.existing(folder) / writing.SETTINGS
     plan, with_settings = ["plan.py", str(folder), *options], ["-c", str(settings_file)]
-    if status := run_stage(plan):
+    # an extraction that was stopped: what there is must not be planned of, as if it were all
+    begun = settings_file.is_file() and writing.read_plan(folder).get("state") == writing.FEATURES_WANTED
+    if begun and (status := _extract(settings_file)):
         return status
-    settings = config.load(settings_file)
-    subsets = [name for name in config.SUBSETS if any((settings.paths.videos_folder / name).glob("*"))]
-    if not _imported(settings.paths.feature_map_folder) and subsets:
-        status = run_stage(["feature_map_extractor.py", *with_settings, *subsets])
-        if status > 1 or (status and not any(settings.paths.feature_map_folder.glob("*/*.tfrecord"))):
-            return status
-    if status := run_stage(plan):
+    if status := run_stage(plan) or _extract(settings_file) or run_stage(plan):
         return status
     settings = config.load(settings_file)
     fresh_too, subsets = ["--fresh"] if fresh else [], _to_predict(settings.paths)
@@ -59,6 +55,17 @@ def learn(folder: Path, options: list[str], everything: bool, fresh: bool) -> in
     runs = [settings.paths.model_dir, *([settings_file.parent / FINAL] if everything else [])]
     print(f"open: {settings.paths.model_dir / run_folder.PAGE}\nnext: python localize.py VIDEO --model {runs[-1]}")
     return 0
+
+
+def _extract(settings_file: Path) -> int:
+    """Make the features that are missing; 0, too, where some videos fail."""
+    paths = config.load(settings_file).paths
+    subsets = [name for name in config.SUBSETS if any((paths.videos_folder / name).glob("*"))]
+    if _imported(paths.feature_map_folder) or not subsets:
+        return 0
+    status = run_stage(["feature_map_extractor.py", "-c", str(settings_file), *subsets])
+    some = status == 1 and any(paths.feature_map_folder.glob("*/*.tfrecord"))
+    return 0 if some else status
 
 
 def _imported(features: Path) -> bool:

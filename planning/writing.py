@@ -12,6 +12,7 @@ import utils
 from planning.rules import Choice, Choices
 
 SETTINGS, PLAN, TRIALS = "settings.yml", "plan.json", "trials.jsonl"
+PLANNED, FEATURES_WANTED = "planned", "features are missing"  # the state that plan.json tells
 HEAD = (
     "# Planned by plan.py: what differs from config.yml, and why. Edit it as you like; plan.py then leaves it alone\n"
     "# (--force plans anew). plan.json holds what was measured.\n"

@@ -97,6 +97,20 @@ def test_every_stage_is_run_in_its_order(tmp_path, monkeypatch):
     assert {entry["subset"] for entry in database.values()} == {"training"}
 
 
+def test_an_extraction_that_was_stopped_goes_on_before_anything_is_planned_of_it(tmp_path, monkeypatch):
+    make_data_set(tmp_path)
+    spec = tmp_path / "features/extractor.json"
+    spec.write_text(spec.read_text().replace("imported", "efficientnet_lite0"))
+    (tmp_path / "videos/training").mkdir(parents=True)
+    (tmp_path / "videos/training/a.mp4").touch()
+    for state, first in (("features are missing", "feature_map_extractor.py"), ("planned", "plan.py")):
+        told(monkeypatch, tmp_path, {})
+        (tmp_path / "plan.json").write_text(json.dumps({"settings_sha256": [], "state": state}))
+        commands, status = told(monkeypatch, tmp_path, {})
+        assert status == 0 and commands[0][0] == first
+        assert [command[0] for command in commands].count("plan.py") == 2
+
+
 def test_features_are_extracted_of_the_subsets_that_have_videos(tmp_path, monkeypatch):
     make_data_set(tmp_path)
     (tmp_path / "features/extractor.json").unlink()

@@ -79,8 +79,9 @@ def two_files_of_a_video(folder):
 
 def unreadable(folder):
     (folder / "videos").mkdir(parents=True)
-    (folder / "videos/a.mp4").write_text("no video")
-    (folder / "actions.csv").write_text("video,start,end,label,duration\na,0,2,run,9\n")
+    for name in "ab":
+        (folder / f"videos/{name}.mp4").write_text("no video")
+    (folder / "actions.csv").write_text("video,start,end,label,duration\na,0,2,run,9\nb,0,2,run,9\n")
 
 
 def without_actions(folder):
@@ -96,7 +97,7 @@ def without_actions(folder):
         (with_one_video, "expected at least two training videos, .* received 1"),
         (without_videos, "expected videos in .*videos, or features in .*features .* received neither"),
         (two_files_of_a_video, "a.mp4: expected one file a video, received also .*a.mp4"),
-        (unreadable, "none of 1 training videos can be read; the first: .*a.mp4"),
+        (unreadable, "none of 2 training videos can be read; the first: .*a.mp4"),
         (without_actions, "expected actions in training videos, received none in 1 of them"),
     ],
 )
@@ -115,6 +116,21 @@ def test_a_plan_is_advised_where_a_small_data_set_is_trained_with_the_defaults(f
     caplog.set_level("INFO", utils.LOGGER.name)
     run_folder.advise_a_plan(frames, config.load(None, assignments).train)
     assert ("python plan.py" in caplog.text) == advised
+
+
+def test_videos_without_features_are_named(tmp_path):
+    make_data_set(tmp_path)
+    paths = folders.open_folder(tmp_path).resolved
+    (tmp_path / "videos/training").mkdir(parents=True)
+    for name in ("training_0", "one_more"):
+        (tmp_path / f"videos/training/{name}.mp4").touch()
+    assert plan.without_features(paths) == []  # imported features need no videos
+    spec = tmp_path / "features/extractor.json"
+    spec.write_text(spec.read_text().replace("imported", "efficientnet_lite0"))
+    (line,) = plan.without_features(paths)
+    assert line.startswith("1 of 2 training videos have no features") and line.endswith("one_more.mp4")
+    (tmp_path / "videos/training/one_more.mp4").unlink()
+    assert plan.without_features(paths) == []
 
 
 def test_a_class_with_two_examples_is_named_in_a_line(tmp_path, capsys):
