@@ -14,6 +14,9 @@ PROCESSES ?= 2
 DATA ?= mine
 ALL ?=
 MINUTES ?= 20
+# of `make mutate`
+N ?= 100
+SEED ?= 0
 TEST := $(RUN) -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder
 STAGE = $(if $(CONFIG),-c $(CONFIG))
 
@@ -95,6 +98,9 @@ lint: setup  ## ruff, and mypy on signatures
 fuzz: setup  ## made-up files on every parser, ten minutes each
 	$(RUN) -m tests.fuzz --minutes 10
 
+mutate: setup  ## deliberate faults that no test notices: N=100 of them, drawn by SEED=0; an hour
+	$(RUN) benchmarks/mutation.py --number $(N) --seed $(SEED)
+
 audit: setup  ## known holes in the locked packages; needs an index with a vulnerability service
 	$(VENV)/bin/pip install --quiet pip-audit
 	$(VENV)/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
@@ -112,4 +118,4 @@ lock: setup  ## requirements.lock anew
 clean:  ## delete the sample set and the demo's run
 	rm -rf data/sample runs/demo
 
-.PHONY: help setup demo learn download extract train predict evaluate report test test-slow test-all bench lint fuzz audit faults lock clean
+.PHONY: help setup demo learn download extract train predict evaluate report test test-slow test-all bench lint fuzz mutate audit faults lock clean

@@ -1,7 +1,8 @@
 """ELAN's .eaf (XML) <-> annotations, with pympi-ling. https://archive.mpi.nl/tla/elan
 
 An annotation's value is the label, whichever tier it is in; a tier's name stands for an empty value. One file is one
-video. Times are milliseconds, to which the medium's TIME_ORIGIN is added.
+video. Times are milliseconds, to which the medium's TIME_ORIGIN is added; slots without one, which tiers of the kind
+"time subdivision" have between two that do, share the time there evenly, as ELAN shows them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from annotation_formats.drafts import Draft, Drafts, lanes
 
 UNALIGNED = "refer to other annotations and have no times of their own (left out)"
 BY_TIER = "have no value and are called by their tier"
+BETWEEN = "have no times of their own, and share those of the annotation that they divide"
 FURTHER = "media beside the first video (passed over)"
 
 
@@ -37,7 +39,7 @@ def read(drafts: Drafts, path: Path) -> None:
     if len(media) > 1:
         drafts.odd(FURTHER, f"MEDIA_DESCRIPTOR {media[1].get('MEDIA_URL')!r:.80}")
     origin = int(media[0].get("TIME_ORIGIN", 0)) if media else 0
-    people = {tier[2].get("ANNOTATOR", "") for tier in tiers.values()}
+    people = {tier[2].get("ANNOTATOR", "") for tier in tiers.values()} - {""}
     if len(people) > 1 and drafts.options.observer is None:
         raise ValueError(f"{path}: tiers of several annotators, {sorted(people)}: --observer NAME chooses one")
     for name, (aligned, referring, attributes) in tiers.items():
@@ -46,18 +48,35 @@ def read(drafts: Drafts, path: Path) -> None:
             continue
         for id_ in referring:
             drafts.odd(UNALIGNED, f"tier {name!r}, {id_}")
+        between = _between(file.timeslots, {begin: end for begin, end, *_ in aligned.values()})
         for id_, (begin, end, value, _) in aligned.items():
             place = f"tier {name!r}, {id_}"
             label = " ".join(value.split())
             if not label:
                 drafts.odd(BY_TIER, place)
             try:
-                times = [file.timeslots.get(slot) for slot in (begin, end)]
+                times = [between.get(slot, file.timeslots.get(slot)) for slot in (begin, end)]
+                if begin in between or end in between:
+                    drafts.odd(BETWEEN, place)
                 if None in times:
                     raise ValueError("has no time of its own; --observer TIER reads one tier alone")
                 drafts.add(draft, (times[0] + origin) / 1000, (times[1] + origin) / 1000, label or name)
             except ValueError as error:
                 drafts.wrong(place, error)
+
+
+def _between(times: dict[str, int | None], next_slot: dict[str, str]) -> dict[str, float]:
+    """The times of slots that have none, of a tier whose annotations go from each slot to `next_slot`."""
+    found = {}
+    for first in (slot for slot in next_slot if times.get(slot) is not None):
+        chain = [first, next_slot[first]]
+        while times.get(chain[-1]) is None and chain[-1] in next_slot and len(chain) <= len(next_slot):
+            chain.append(next_slot[chain[-1]])
+        start, end = times[first], times.get(chain[-1])
+        if end is not None:
+            steps = len(chain) - 1
+            found |= {slot: start + (end - start) * step / steps for step, slot in enumerate(chain[1:-1], start=1)}
+    return found
 
 
 def _check(path: Path) -> None:

@@ -47,7 +47,9 @@ def recognise(path: Path) -> tuple[str, Any]:
             return "boris", value
         if isinstance(value, dict) and {"attribute", "file", "metadata", "view"} <= set(value):
             return "via", value
-        return "labelstudio" if labelstudio.recognised(value) else "activitynet", value
+        if labelstudio.recognised(value):
+            return "labelstudio", value
+        return "table" if tables.recognised(value) else "activitynet", value
     if text.lstrip()[:1] == "<":
         return "elan", None
     if subtitles.recognised(text):
@@ -114,7 +116,8 @@ def _read(drafts: Drafts, name: str, content: Any, scored: bool) -> None:
     elif name == "frames":
         frames.read(drafts, content)
     elif name == "table":
-        (tables if boris_tables.header_line(content) is None else boris_tables).read(drafts, content)
+        exported = isinstance(content, str) and boris_tables.header_line(content) is not None
+        (boris_tables if exported else tables).read(drafts, content)
     else:
         raise ValueError(f"format: expected one of {', '.join(FORMATS)}, received {name!r}")
 

@@ -1,4 +1,4 @@
-"""A table of segments (CSV, TSV, with semicolons) <-> annotations.
+"""A table of segments (CSV, TSV, with semicolons; a JSON list of rows, as CreateML's) <-> annotations.
 
 Columns: video, start, end, label, and where it has them subset, duration (seconds) and url, in any case of letters and
 under the names that other tools give them. A row is a segment, or a video without segments when start, end and label
@@ -19,7 +19,8 @@ from utils import LOGGER
 REQUIRED = ("video", "start", "end", "label")
 # what a column may be called, in lower-case letters and digits; of several that are there, the first
 NAMES = {
-    "video": ("video", "videoid", "videoname", "videofile", "file", "filename", "clip", "media", "mediafilename"),
+    "video": ("video", "videoid", "videoname", "videofile", "file", "filename", "clip", "media", "mediafilename",
+              "videopath", "path", "filepath"),
     "start": ("start", "starttime", "startseconds", "starttimestamp", "starts", "startsec", "begin", "begintime",
               "onset", "from", "tstart", "beginseconds"),
     "end": ("end", "endtime", "endseconds", "endtimestamp", "ends", "endsec", "stop", "stoptime", "stoptimestamp",
@@ -43,11 +44,11 @@ FORMULA = re.compile(r"^'(?=[=+\-@\t\r])")
 INSTEAD = {"start": ("start ms", "start frame"), "end": ("end ms", "end frame"), "label": ("verb", "text")}
 
 
-def read(drafts: Drafts, text: str) -> None:
+def read(drafts: Drafts, content: str | list[dict]) -> None:
     """Read the rows of a table; wrong ones are kept to be told together. Raises ValueError for a bad header."""
-    for line, row in _rows(drafts, text):
+    for place, row in _rows(drafts, content) if isinstance(content, str) else _objects(drafts, content):
         try:
-            draft = drafts.video(row["video"], str(line))
+            draft = drafts.video(row["video"], place)
             start, end, label = _segment(row)
             if start or end or label:
                 if "start frame" in row:
@@ -65,7 +66,27 @@ def read(drafts: Drafts, text: str) -> None:
                     raise ValueError(f"duration: expected more than 0 seconds, received {duration}")
                 drafts.note(draft, "duration", duration)
         except ValueError as error:
-            drafts.wrong(str(line), error)
+            drafts.wrong(place, error)
+
+
+def recognised(value: object) -> bool:
+    """Whether a JSON value is a list of rows: objects of which none holds others."""
+    return isinstance(value, list) and bool(value) and all(
+        isinstance(row, dict) and not any(isinstance(cell, dict | list) for cell in row.values()) for row in value
+    )  # fmt: skip
+
+
+def _objects(drafts: Drafts, rows: list[dict]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a JSON list; a member that a row lacks is an empty cell."""
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    columns = _columns(drafts.path, header)
+    for number, row in enumerate(rows):
+        cells = {ours: row.get(header[position]) for ours, position in columns.items()}
+        yield (
+            f"[{number}]",
+            {"video": drafts.path.stem}
+            | {name: "" if cell is None else str(cell).strip() for name, cell in cells.items()},
+        )
 
 
 def _segment(row: dict[str, str]) -> tuple[str, str, str]:
@@ -89,7 +110,7 @@ def header_of(text: str) -> tuple[list[str], str, int]:
     return next(csv.reader([header.rstrip("\r")], delimiter=delimiter), []), delimiter, int(bool(told))
 
 
-def _rows(drafts: Drafts, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(drafts: Drafts, text: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Line numbers and rows, by our names of the columns, with nothing around the cells."""
     table = drafts.path
     reader = None
@@ -108,7 +129,7 @@ def _rows(drafts: Drafts, text: str) -> Iterator[tuple[int, dict[str, str]]]:
                                                    'label with a comma stands in "quotes"')  # fmt: skip
                 continue
             row = {name: FORMULA.sub("", cells[position].strip()) for name, position in columns.items()}
-            yield reader.line_num, {"video": table.stem} | row
+            yield str(reader.line_num), {"video": table.stem} | row
     except csv.Error as error:
         raise ValueError(f"{table}:{reader.line_num if reader else 1}: not CSV: {error}") from None
 

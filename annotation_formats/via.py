@@ -14,6 +14,8 @@ from segments import read_seconds
 
 SPATIAL, SEVERAL = "mark pictures, not spans of time (left out)", "have several attributes: a segment for each"
 UNKNOWN, FURTHER = "are of options that are not listed (their text is the label)", "files of a view beside its first"
+# what VIA writes where an attribute has no options
+DEFAULT, BY_ATTRIBUTE = "_DEFAULT", "have VIA's default for a value and are called by their attribute"
 SCORE = "score"  # the attribute that predictions have beside their label
 
 
@@ -57,7 +59,10 @@ def _read_entry(drafts: Drafts, entry: object, place: str, views: dict[str, Draf
         # of check boxes, several with commas between
         chosen = [str(given)] if str(given) in options or not options else str(given).split(",")
         for option in chosen:
-            if options and option not in options:
+            if option == DEFAULT and option not in options:
+                drafts.odd(BY_ATTRIBUTE, place)
+                option = member(attribute, f"attribute.{number}.", "aname", str)
+            elif options and option not in options:
                 drafts.odd(UNKNOWN, place)
             labels.append(options.get(option, option))
     if not labels:

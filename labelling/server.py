@@ -106,6 +106,7 @@ class Desk:
         self._session = secrets.token_hex(4)
         self._times: dict[str, tuple[dict, float]] = {}
         self._order: list[str] = []
+        self._changes, self._ordered_at = 0, 0  # what is labelled changes the order
         self._shown_classes: list[str] = []
         self._to_save = threading.Event()
         self._ended = False
@@ -115,7 +116,7 @@ class Desk:
     def suggest(self, run: Path) -> None:
         """Suggest what `run` predicted."""
         self.suggestions = Suggestions(run)
-        self._order = self.suggestions.order(self.labels)
+        self._changes += 1
 
     def close(self) -> None:
         """End all that runs, and save."""
@@ -142,6 +143,9 @@ class Desk:
 
     def state(self, _: dict) -> dict:
         """What there is: videos, classes, teaching."""
+        changes = self._changes
+        if self.suggestions and changes != self._ordered_at:
+            self._order, self._ordered_at = self.suggestions.order(self.labels), changes
         rank = {name: number for number, name in enumerate(self._order)}
         entries, suggested = self.labels.entries(), self.suggestions.videos() if self.suggestions else ()
         videos = [
@@ -203,7 +207,7 @@ class Desk:
             self._times[video.id] = media.frame_times(video.path)
         end = self._times[video.id][1]
         version = self.labels.edit(video.id, question["version"], question["change"], video.subset, end)
-        self._to_save.set()
+        self._changed()
         return {
             "version": version,
             "status": self.labels.status(video.id),
@@ -219,18 +223,23 @@ class Desk:
         else:
             self.labels.rename_class(old, new)
             self._shown_classes = [new if name == old else name for name in self._shown_classes]
-        self._to_save.set()
+        self._changed()
         return self.state({})
 
     def resolve(self, question: dict) -> dict:
         """After another program has changed the file: keep one, and say where the other lies."""
         aside = self.labels.resolve(question["keep"])
+        self._changes += 1
         return self.state({}) | {"aside": str(aside) if aside else ""}
 
     def teach(self, _: dict) -> dict:
         """Train on what is finished, and suggest what the run predicts."""
         self.teacher.start(self.suggest)
         return self.state({})
+
+    def _changed(self) -> None:
+        self._changes += 1
+        self._to_save.set()
 
     def _video(self, question: dict) -> VideoFile:
         name = question.get("video")

@@ -30,6 +30,7 @@ class Suggestions:
             self._segments |= load_predictions(file)
         self._classes = sorted({one["label"] for found in self._segments.values() for one in found})
         self._scores = sorted(run.glob("scores_*.npz")) if run.is_dir() else []
+        self._candidates: tuple[list[str], list[ranking.Candidate]] | None = None
 
     def of_video(self, name: str) -> list[dict]:
         """The suggested segments of a video, {label, score, segment}, best first."""
@@ -64,9 +65,11 @@ class Suggestions:
                 start, end = map(float, action["segment"])
                 seconds[action["label"]] += end - start
         try:
-            classes, candidates = score_file.candidates(self._scores, finished)
+            self._candidates = self._candidates or score_file.candidates(self._scores, ())
         except ValueError as error:  # written anew at this moment, or by another version
             utils.LOGGER.warning("no order of videos: %s", error)
             return []
+        classes, candidates = self._candidates
+        candidates = [video for video in candidates if video.id not in finished]
         ranked = ranking.rank_videos(candidates, ranking.labelled_seconds(classes, seconds), len(candidates))
         return [video.id for video in ranked]

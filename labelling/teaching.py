@@ -17,6 +17,7 @@ import config
 import run_folder
 import utils
 from annotation_formats.activitynet import FINISHED
+from features.records import SPEC_FILE, feature_file
 from labelling.media import VideoFile
 from labelling.storage import Labels
 
@@ -74,6 +75,7 @@ class Teacher:
         error = ""
         try:
             subsets = self._prepare()
+            self._take_features()
             self.work.joinpath(LOG).write_bytes(b"")
             for step, command in self._commands(subsets):
                 self._state |= {"step": step}
@@ -110,6 +112,22 @@ class Teacher:
             value = {"version": self._labels.path.stem, "taxonomy": [], "database": database}
             utils.write_json(folder / ANNOTATIONS, value)
         return [subset for subset in config.SUBSETS if any(entry["subset"] == subset for entry in others.values())]
+
+    def _take_features(self) -> None:
+        """Learn from the features with which a finished video was suggested for: they are made only once."""
+        settings, made = self.work / "settings.yml", self.work / "features"
+        if not self._options and settings.is_file():
+            made = config.load(settings).paths.feature_map_folder
+        others = self.work / OTHERS / "features"
+        if not (made / SPEC_FILE).is_file() or not (others / SPEC_FILE).is_file():
+            return
+        if utils.read_json(made / SPEC_FILE) != utils.read_json(others / SPEC_FILE):
+            return
+        for video in (video for video in self._videos if self._status(video) == FINISHED):
+            old, new = (feature_file(folder, self._subset(video), video.id) for folder in (others, made))
+            if old.is_file() and not new.exists():
+                new.parent.mkdir(parents=True, exist_ok=True)
+                old.rename(new)
 
     def _commands(self, subsets: list[str]) -> list[tuple[str, list[str]]]:
         """What is called, each with a word for it. Without settings of the user's, plan.py finds some and learns."""

@@ -68,8 +68,29 @@ def test_elan_offsets_people_and_missing_times(tmp_path):
         read(tmp_path / "a.eaf", people)
     assert read(tmp_path / "a.eaf", observer="A") == {"my party": [Segment(1.5, 3.25, "Jump & run")]}
     assert read(tmp_path / "a.eaf", observer="Sit") == {"my party": [Segment(1.5, 3.25, "Sit")]}
+    # a tier that names nobody is nobody else's
+    named = EAF.format(**PLAIN | {"first": ' ANNOTATOR="A"'})
+    assert len(read(tmp_path / "a.eaf", named)["my party"]) == 2
     with pytest.raises(ValueError, match="tier 'actions', a1: has no time"):
         read(tmp_path / "a.eaf", EAF.format(**PLAIN | {"end": "ts3"}))
+
+
+def test_elan_annotations_that_divide_another_share_its_time(tmp_path, told):
+    part = """<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="{0}" TIME_SLOT_REF1="{1}" TIME_SLOT_REF2="{2}">
+<ANNOTATION_VALUE>{0}</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>"""
+    parts = "".join(part.format(*names) for names in (("b1", "ts1", "ts3"), ("b2", "ts3", "ts4"), ("b3", "ts4", "ts2")))
+    tier = f'<TIER LINGUISTIC_TYPE_REF="default-lt" TIER_ID="parts">{parts}</TIER>\n<LINGUISTIC_TYPE'
+    divided = EAF.format(**PLAIN).replace("<LINGUISTIC_TYPE", tier)
+    divided = divided.replace("</TIME_ORDER>", '<TIME_SLOT TIME_SLOT_ID="ts4"/></TIME_ORDER>')
+    found = read(tmp_path / "a.eaf", divided)["my party"]
+    # 1.5 to 3.25 in three
+    assert [(round(s.start, 3), round(s.end, 3), s.label) for s in found[2:]] == [
+        (1.5, 2.083, "b1"), (2.083, 2.667, "b2"), (2.667, 3.25, "b3")]  # fmt: skip
+    assert "3 have no times of their own, and share those of the annotation" in told()
+    # a ring of slots, which no ELAN writes, has no times
+    with pytest.raises(ValueError, match="tier 'parts', b2: has no time"):
+        read(tmp_path / "a.eaf", divided.replace('TIME_SLOT_REF1="ts4" TIME_SLOT_REF2="ts2"',
+                                                 'TIME_SLOT_REF1="ts4" TIME_SLOT_REF2="ts3"'))  # fmt: skip
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
@@ -104,6 +125,9 @@ def test_via_spans_are_of_their_options(tmp_path, told):
         assert words in told()
     free = via(([1, 2], "free, text"), options=False)
     assert read(tmp_path / "a.json", free) == {"party": [Segment(1, 2, "free, text")]}
+    # VIA's own word where an attribute has no options
+    assert read(tmp_path / "a.json", via(([1, 2], "_DEFAULT"), options=False)) == {"party": [Segment(1, 2, "action")]}
+    assert "1 have VIA's default for a value and are called by their attribute" in told()
     with pytest.raises(ValueError, match="metadata.0: av: has no label"):
         read(tmp_path / "a.json", via(([1, 2], "")))
 
@@ -230,6 +254,7 @@ def test_the_format_is_told_by_content_not_by_name(tmp_path):
     for name, content, expected in (
         ("a.csv", boris([]), "boris"), ("b.txt", via(), "via"), ("c", [task((1, 2, "x"))], "labelstudio"),
         ("d.csv", "WEBVTT\n", "srt"), ("e.csv", FRAMES, "frames"), ("f.txt", "video,start,end,label\n", "table"),
+        ("j.json", [{"file": "x.mp4"}], "table"), ("k.json", [], "activitynet"), ("l.json", [{"x": []}], "activitynet"),
         ("g.csv", "1\t2\tx\n", "audacity"), ("h.csv", EAF.format(**PLAIN), "elan"), ("i.boris", {}, "activitynet"),
     ):  # fmt: skip
         write(tmp_path / name, content if isinstance(content, str) else json.dumps(content))

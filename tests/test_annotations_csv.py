@@ -260,3 +260,21 @@ def test_a_table_beside_its_only_video_needs_no_column_for_it(tmp_path, caplog):
     (tmp_path / "party.csv").write_text("start,end,label\n1,2,x\n")
     assert annotations.load(tmp_path / "party.csv").videos["party"].segments == (Segment(1, 2, "x"),)
     assert "no column video" in caplog.text
+
+
+def test_a_json_list_of_rows_is_a_table(tmp_path):
+    rows = tmp_path / "actions.json"
+    rows.write_text(
+        '[{"videoPath": "in/jump.mp4", "label": "Jump, high", "startTime": 1.5, "endTime": 3},'
+        ' {"videoPath": "sit.mov", "label": "Sit", "startTime": "0:02", "endTime": 4.25, "note": null}]'
+    )
+    videos = annotations.load(rows).videos
+    assert videos["jump"].segments == (Segment(1.5, 3, "Jump, high"),)
+    assert videos["sit"].segments == (Segment(2, 4.25, "Sit"),)
+    rows.write_text('[{"videoPath": "a.mp4", "label": "x", "startTime": 1, "endTime": 2}, {"videoPath": "a.mp4",'
+                    ' "label": "x", "startTime": 3, "endTime": 2}]')  # fmt: skip
+    with pytest.raises(ValueError, match=r"actions\.json: \[1\]: expected a segment that ends"):
+        annotations.load(rows)
+    rows.write_text('[{"videoPath": "a.mp4", "kind": "x"}]')
+    with pytest.raises(ValueError, match=r"actions\.json:1: expected a header .*missing: start, end, label"):
+        annotations.load(rows)

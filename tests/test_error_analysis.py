@@ -242,6 +242,13 @@ def test_command_takes_any_files(files, capsys):
     assert not (files / "run/errors_validation.json").exists()
 
 
+def test_command_writes_into_no_run_where_it_is_told_another_file_or_evaluates_one(files):
+    assert errors.main([*settings(files), "--output", str(files / "other.json")]) == 0
+    assert (files / "other.json").exists()
+    assert errors.main([*settings(files), "--predictions", str(files / "run/predictions_validation.json")]) == 0
+    assert [path.name for path in (files / "run").iterdir()] == ["predictions_validation.json"]
+
+
 def test_command_names_what_is_missing(files, capsys):
     assert errors.main([*settings(files), "--subset", "testing"]) == 2
     assert "predictions_testing.json: no such file: run `python predictions_json.py` first" in capsys.readouterr().err

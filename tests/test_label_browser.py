@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from made_videos import make_video
 from page_driving import until
 
 pytestmark = pytest.mark.slow
+REAL = Path(__file__).parents[2] / "shared/data/videos"
 
 
 @pytest.fixture
@@ -76,8 +78,10 @@ def drag(page, start, end, band="labelled"):
 
 
 def test_thirty_labels_by_keyboard_and_mouse_survive_a_kill(opened, tmp_path):
-    """Fifteen, a kill, fifteen more: none is lost, and none is there twice."""
+    """Fifteen, a kill, fifteen more: none is lost, and none is there twice. Two are real videos where there are any."""
     folder = make_folder(tmp_path, videos=4, frames=100)
+    for number, path in enumerate(sorted(REAL.glob("*/*.mp4"))[:2]):
+        shutil.copyfile(path, folder / f"v{number + 2}.mp4")
     wanted = {}
     for half in range(2):
         with process(folder) as (running, address):

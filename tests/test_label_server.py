@@ -177,6 +177,27 @@ def test_a_run_suggests_segments_and_an_order(folder, tmp_path):
         assert json.loads(request(address, path="open?video=v1")[2])["rejected"] == [action(1, 2)]
 
 
+def test_the_order_follows_what_is_labelled(folder, tmp_path):
+    scores = [
+        (name, np.tile(row, (4, 1)), np.linspace(0, 2, 5)) for name, row in (("v0", [0, 1, 0]), ("v1", [0, 0, 1]))
+    ]
+    score_file.write_scores(tmp_path / "run/scores_training.npz", ["background", "jump", "run"], scores)
+    (tmp_path / "run/predictions_training.json").write_text(json.dumps({"results": {}}))
+    with served(folder, tmp_path / "annotations.json", suggest=tmp_path / "run") as (address, _):
+
+        def ranks():
+            return [video["rank"] for video in json.loads(request(address)[2])["videos"] if video["id"] != OLD]
+
+        assert ranks() == [0, 1]
+        # of jumps there are some now
+        post(address, "edit", an_edit("v0", add=[action(0, 1)]))
+        assert ranks() == [1, 0]
+        post(address, "class", {"old": "jump", "new": "hop"})
+        assert ranks() == [0, 1]
+        post(address, "edit", an_edit("v0", 2, status="finished"))
+        assert ranks() == [None, 0]
+
+
 @pytest.fixture
 def scripts(tmp_path, monkeypatch):
     """In the place of the pipeline, scripts that write down how they were called; predictions come out of the last."""
@@ -257,6 +278,29 @@ def test_with_settings_of_the_users_they_are_taken(folder, scripts, tmp_path):
     work = tmp_path / "annotations.labelling"
     assert "--fresh" in made[1] and f"paths.json_data_path={work / 'annotations.json'}" in made[1]
     assert f"paths.json_data_path={work / 'unlabelled/annotations.json'}" in made[3]
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_features_that_suggestions_were_made_of_are_learnt_from(server, scripts, tmp_path, alike):
+    address, desk = server
+    name, other = finish_two(address, desk)
+    work = tmp_path / "annotations.labelling"
+    made = work / "made"  # where settings.yml has them
+    for folder, skip in ((made, 2), (work / "unlabelled/features", 2 if alike else 4)):
+        folder.mkdir(parents=True)
+        (folder / "extractor.json").write_text(json.dumps({"skip_frames": skip}))
+    (unlabelled,) = set(desk.videos) - {name, other}
+    for video in desk.videos:
+        (work / "unlabelled/features/training").mkdir(exist_ok=True)
+        (work / f"unlabelled/features/training/{video}.tfrecord").write_text(video)
+    (made / "training").mkdir()
+    (made / f"training/{other}.tfrecord").write_text("newer")
+    (work / "settings.yml").write_text(f"paths:\n  feature_map_folder: {made}\n")
+    assert taught(address, desk)["error"] == ""
+    there = {path.stem: path.read_text() for path in made.glob("training/*")}
+    assert there == {other: "newer"} | ({name: name} if alike else {})
+    left = {path.stem for path in work.glob("unlabelled/features/training/*")}
+    assert left == {unlabelled, other} | (set() if alike else {name})
 
 
 def test_a_script_that_fails_is_told(server, scripts):

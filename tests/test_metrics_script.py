@@ -52,6 +52,7 @@ def test_thresholds_as_typed():
     assert metrics.parse_thresholds("0.3:0.75:0.1") == pytest.approx((0.3, 0.4, 0.5, 0.6, 0.7))
     assert metrics.parse_thresholds("0.5") == (0.5,)
     assert metrics.parse_thresholds("0.1,0.25") == (0.1, 0.25)
+    assert metrics.parse_thresholds("0,1") == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(

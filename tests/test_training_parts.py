@@ -1,6 +1,8 @@
 """The recurrent layer and the optimizer against Keras' own, warm starts, what TensorBoard gets."""
 
 import io
+import itertools
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,6 +17,8 @@ import model
 import trainer
 import utils
 from model import BidirectionalLSTM
+from training import log as training_log
+from training import step
 from training.adam import Adam
 from training.evaluation import draw_timeline
 from training.log import TrainingLog
@@ -112,6 +116,32 @@ def test_several_steps_a_call_are_the_single_ones(tmp_path):
     assert all(part["input_wait"] >= 0 for part in taken) and several.step == 7
     for one, other in zip(single.classifier.weights, several.classifier.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_what_goes_by_between_a_step_and_its_batch_is_waiting(tmp_path, monkeypatch):
+    # a clock that goes on by one whenever it is looked at: before and after each of three batches
+    looks = itertools.count()
+    monkeypatch.setattr(step, "time", SimpleNamespace(perf_counter=lambda: float(next(looks))))
+    _, steps = made_training(tmp_path)
+    assert float(steps.take(iter(batches()), tf.constant(3))["input_wait"]) == 3
+
+
+def test_the_log_tells_windows_a_second_and_the_share_of_waiting_since_the_line_before(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(training_log, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    settings = config.load(None, ["train.save_summary_steps=10", "train.log_step_count_steps=1000"]).train
+    # steps, windows and seconds of waiting, when; an evaluation ends at 112
+    taken = [(5, 50, 1.0, 102), (10, 50, 1.0, 104), (20, 30, 9.0, 114), (30, 40, 1.0, 118)]
+    with TrainingLog(tmp_path, settings, 0) as log:
+        for number, windows, waited, now[0] in taken:
+            if number == 20:
+                now[0] = 112
+                log.restart_clock()
+                now[0] = 114
+            log.steps(number, windows, waited, lambda: {"loss": 0.5})
+    records = [(r["step"], r["windows_per_second"], r["input_wait"], r["seconds"])
+               for r in utils.read_jsonl(tmp_path / "metrics.jsonl")]  # fmt: skip
+    assert records == [(10, 25.0, 0.5, 4.0), (20, 15.0, 1.0, 14.0), (30, 10.0, 0.25, 18.0)]
 
 
 def test_gradients_are_clipped_and_their_norm_is_of_before(tmp_path):

@@ -1,5 +1,6 @@
 """Folds that keep groups together, scores by models that have not seen a frame, and the search for settings."""
 
+import itertools
 import json
 from types import SimpleNamespace
 
@@ -125,6 +126,19 @@ def test_the_search_takes_what_gains_more_than_a_thousandth(folder, monkeypatch,
     search = tuning.Search(run_data, [np.zeros((1, 3))] * len(run_data.training.ids), 3)
     best, score = search.best(settings)
     assert (best.smoothing, score) == ((1.0, 0.5 + more) if taken else (0.0, 0.5))
+
+
+def test_the_search_tries_rising_values_that_the_settings_allow():
+    plain = config.load(None).predict.model_dump()
+    for changes in tuning.SEARCHED:
+        tried = [config.PredictSettings.model_validate(plain | change) for change in changes]
+        (name, *_) = changes[0]
+        # in one way of smoothing or suppression; a number of classes of 0 keeps all, and comes last
+        for _, same in itertools.groupby(tried, lambda one: (one.smoothing_filter, one.nms, one.video_labels == 0)):
+            values = [getattr(one, name) for one in same]
+            assert name in ("method", "thresholds") or values == sorted(values)
+    for levels in tuning.LEVELS:
+        assert list(levels) == sorted(levels)
 
 
 def test_a_fit_takes_nothing_from_the_run_in_its_folder(folder):
