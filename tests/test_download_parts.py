@@ -285,6 +285,9 @@ def test_the_start_up_check_says_what_is_missing(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "yt_dlp", None)
     with pytest.raises(ValueError, match="yt-dlp is not installed.* pip install"):
         check_backend("yt-dlp", PLAIN)
+    monkeypatch.setitem(sys.modules, "youtube_dl", None)
+    with pytest.raises(ValueError, match="youtube-dl is not installed .*: pip install youtube-dl$"):
+        check_backend("youtube-dl", PLAIN)
 
 
 def test_an_old_yt_dlp_is_told(monkeypatch, caplog):
