@@ -1,5 +1,7 @@
 """Frames one by one give the actions of the whole video, soon after they end and with bounded memory."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from made_localization import (  # noqa: F401 (fixtures)
@@ -69,9 +71,9 @@ def test_running_statistics_are_the_mean_and_deviation_so_far():
     assert (running.normalization, running.temporal_difference) == ("train", "signed")
 
 
-def play(brightness, settings, min_score=0.3, longest=online.LONGEST, normalization="none"):
+def play(brightness, settings, min_score=0.3, longest=online.LONGEST, model=None):
     """Feed a stream of frames; return [(segment, seconds of the stream when it was given)], and the most rows held."""
-    model = model_of(normalization=normalization)
+    model = model or model_of()
     windows = online.WindowScores(
         model.classify, model.preparation, settings.data.max_frames, settings.predict.window_stride, "float32"
     )
@@ -123,6 +125,21 @@ def test_live_and_whole_videos_agree():
         assert one.label == other.label
         # of an action at several lengths, another may come first without the lowest levels
         assert (one.start, one.end, one.score) == pytest.approx((other.start, other.end, other.score), abs=1 / SAMPLED)
+
+
+@pytest.mark.parametrize(("output", "labels"), [("sigmoid", {"bright", "dim"}), ("softmax", set())])
+def test_live_finds_two_actions_at_once_where_each_class_is_by_itself(output, labels):
+    def both(features, mask):
+        seen = features[..., 0] > 0.5
+        return np.stack([~seen, 0.9 * seen, 0.8 * seen], axis=-1).astype(np.float32)
+
+    # the median of scores of one class a frame is brought to a sum of 1: no class of these keeps 0.6
+    settings = settings_of("predict.method=thresholds", "predict.smoothing=0.3", "predict.smoothing_filter=median")
+    model = dataclasses.replace(model_of(), classify=both, output=output)
+    given, _ = play(stream_of((3, BLACK), (4, BRIGHT), (3, BLACK)), settings, min_score=0.6, model=model)
+    assert {segment.label for segment, _ in given} == labels
+    for segment, _ in given:
+        assert (segment.start, segment.end) == pytest.approx((3, 7), abs=1 / SAMPLED)
 
 
 def test_live_memory_does_not_grow_and_a_long_action_comes_in_parts():

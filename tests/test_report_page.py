@@ -258,6 +258,24 @@ def test_data_of_own_videos(tmp_path):
     assert rendering.page_data(page, tmp_path)["verdict"] == "2 actions found in 1 video, with a score of 0.10 or more."
 
 
+def test_a_page_shows_two_actions_at_once(tmp_path):
+    both = np.tile(np.array([0.1, 0.9, 0.75], np.float32), (3, 1))
+    scores.write_scores(tmp_path / "s.npz", ("background", "jump", "run"), [("v1", both, np.arange(4.0))], "sigmoid")
+    file = scores.ScoreFile(tmp_path / "s.npz")
+    times, curves = file.curves("v1", {"jump", "run"}, {"jump": "jump", "run": "run"})
+    assert file.output == "sigmoid"
+    file.close()
+    truth, found = (("jump", 0, 2), ("run", 1, 3)), (("jump", 0, 2, 0.9), ("run", 1, 3, 0.75), ("run", 0, 1, 0.1))
+    view = a_view(duration=3.0, truth=truth, predictions=found, times=times, curves=curves)
+    page = rendering.page_data(a_page(view), tmp_path)
+    # both are right and the third is not: the threshold lies between
+    assert page["verdict"] == "2 actions found in 1 video, with a score of 0.43 or more."
+    (video,) = page["videos"]
+    # the curves of both stay as they are, beyond a sum of 1
+    assert video["curves"] == [[0, [90] * 3], [1, [75] * 3]]
+    assert [row[:4] for row in video["predictions"][:2]] == [[0, 0, 2, 0.9], [1, 1, 3, 0.75]]
+
+
 def test_a_page_without_videos(tmp_path):
     data = data_of(rendering.write_page(tmp_path / "page.html", a_page()).read_text())
     assert data["videos"] == [] and data["verdict"] == "0 actions found in 0 videos, with a score of 0.20 or more."
