@@ -11,6 +11,7 @@ import tensorflow as tf
 from made_features import made_settings, make_data_set
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import config
 import model
@@ -200,11 +201,24 @@ def test_what_tensorboard_gets(folder):
     assert scalars <= names
     assert {"validation/validation_0", "validation/validation_1", "logits/kernel"} <= names
     assert "validation/validation_2" not in names
+    # a class alone would hide in a mean; metrics.jsonl, of which pages are made, has the means only
+    assert {"AP/jump", "AP/run"} <= names and not any(name.startswith("AP/") for name in scalars)
+    both = [tf.make_ndarray(events.Tensors(f"AP/{name}")[-1].tensor_proto) for name in ("jump", "run")]
+    assert np.mean(both) == pytest.approx([record for record in records if "average_mAP" in record][-1]["average_mAP"])
     # of an image: width, height and the picture itself
     picture = events.Tensors("validation/validation_0")[-1].tensor_proto.string_val[2]
     assert Image.open(io.BytesIO(picture)).size[0] > 500
     assert list((folder / "run/plugins/profile").rglob("*.xplane.pb"))
     assert all(0 <= record["input_wait"] <= 1 for record in records if "input_wait" in record)
+
+
+def test_tensorboard_compares_runs_by_their_settings(folder):
+    events = EventAccumulator(str(folder / "run")).Reload()
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    chosen = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert chosen["data.max_frames"].number_value == 6 and chosen["model.cell_type"].string_value == "lstm"
+    assert chosen["train.histograms"].bool_value and chosen["model.members"].string_value.startswith("{")
+    assert not any(name.startswith("paths.") for name in chosen)
 
 
 def test_a_timeline_shows_what_is_annotated():

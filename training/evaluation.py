@@ -16,6 +16,7 @@ import metrics
 import model
 import predictions_json
 import segments
+from training.log import PER_CLASS
 from training.run_data import RunData
 from training.state import TrainingState
 from training.step import targets
@@ -95,7 +96,7 @@ class Evaluation:
 
 
 def validation_map(run_data: RunData, results: dict, taxonomy_level: int) -> dict[str, float]:
-    """The mAP of predictions for the validation videos that have features."""
+    """The mAP, and each class's AP, of predictions for the validation videos that have features."""
     present = set(run_data.validation.ids)
     videos = {name: video for name, video in run_data.annotated.videos.items() if name in present}
     # a class may occur in training and not in validation
@@ -103,7 +104,9 @@ def validation_map(run_data: RunData, results: dict, taxonomy_level: int) -> dic
         dataclasses.replace(run_data.annotated, videos=videos), results, "validation",
         taxonomy_level=taxonomy_level, ignore_unknown_labels=True,
     )  # fmt: skip
-    return {"average_mAP": scored.average_mAP, "mAP_0.50": float(scored.mAP[0])}
+    of_classes = zip(scored.detection.classes, scored.detection.AP.mean(axis=1).tolist(), strict=True)
+    per_class = {f"{PER_CLASS}{name}": value for name, value in of_classes}
+    return {"average_mAP": scored.average_mAP, "mAP_0.50": float(scored.mAP[0])} | per_class
 
 
 def draw_timeline(

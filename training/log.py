@@ -1,10 +1,11 @@
-"""Training and evaluation values -> one aligned terminal line, metrics.jsonl and TensorBoard's scalars and pictures."""
+"""Training and evaluation values -> one aligned terminal line, metrics.jsonl, and TensorBoard: scalars, pictures, and
+the run's settings as hyperparameters."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 
 RISEN = 1.1  # times the lowest validation loss, from which on a rise is told
+PER_CLASS = "AP/"  # begins the names of values that TensorBoard alone gets: they would be most of metrics.jsonl
+COMPARED = ("data", "model", "train")  # the sections of settings that runs are compared by
 
 
 class TrainingLog:
@@ -38,6 +41,8 @@ class TrainingLog:
                 utils.write_text(self._jsonl, "".join(f"{json.dumps(record)}\n" for record in kept))
             self._losses = [(record["loss_eval"], record["step"]) for record in kept if "loss_eval" in record]
             self._writer = tf.summary.create_file_writer(str(folder))
+            if (folder / run_folder.CONFIG).is_file():
+                self._write_hyperparameters(config.load(folder / run_folder.CONFIG))
         self._started = self._last = time.monotonic()
         self._windows = 0
         self._waited = 0.0
@@ -109,12 +114,20 @@ class TrainingLog:
         """Leave what went by since the last line out: the time of an evaluation is not training time."""
         self._last, self._windows, self._waited = time.monotonic(), 0, 0.0
 
+    def _write_hyperparameters(self, settings: Iterable[tuple[str, config.Section]]) -> None:
+        from tensorboard.plugins.hparams import api
+
+        chosen = {f"{name}.{key}": value for name, section in settings if name in COMPARED for key, value in section}
+        plain = {key: value if isinstance(value, int | float | str) else str(value) for key, value in chosen.items()}
+        with self._writer.as_default(0):
+            api.hparams(plain)
+
     def _write(self, step: int, values: dict[str, float]) -> None:
         import tensorflow as tf
 
         with self._writer.as_default(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
-        utils.append_jsonl(
-            self._jsonl, {"step": step} | values | {"seconds": round(time.monotonic() - self._started, 2)}
-        )
+        kept = {name: value for name, value in values.items() if not name.startswith(PER_CLASS)}
+        seconds = round(time.monotonic() - self._started, 2)
+        utils.append_jsonl(self._jsonl, {"step": step} | kept | {"seconds": seconds})
