@@ -4,7 +4,8 @@ Features are read once into memory, or prepared into a file where they do not fi
 labels are computed from the annotations when the features are read. Symbols: B windows a batch, T frames a window (or
 of a whole video), D numbers a frame as stored, D' after preparation, W windows, K classes with background.
 
-`python data.py import FOLDER --rate R` turns arrays that another tool made into the same feature files.
+`python data.py import FOLDER --rate R` turns arrays that another tool made into the same feature files;
+`python data.py export FOLDER` turns them into arrays for other tools.
 """
 
 from __future__ import annotations
@@ -330,6 +331,8 @@ def _shows_action(labels: np.ndarray, windows: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    from features import arrays
+    import sys
 
-    raise SystemExit(arrays.main())
+    from features import arrays, handing_on
+
+    raise SystemExit((handing_on if sys.argv[1:2] == ["export"] else arrays).main())

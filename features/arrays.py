@@ -219,7 +219,10 @@ def _axes(text: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = command_line.make_parser("Import features that another tool made, for the trainer to read.")
+    parser = command_line.make_parser(
+        "Import features that another tool made, for the trainer to read.\n\n"
+        "data.py export  for other tools to read; with --help of its own"
+    )
     parser.add_argument("command", choices=["import"])
     parser.add_argument("folder", type=Path, help="of <id>.npy, .npz, .csv or .h5 files; subfolders included")
     when = parser.add_argument_group("when rows are, unless the files have timestamps")
