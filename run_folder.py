@@ -17,7 +17,10 @@ import utils
 CONFIG, DESCRIPTION, LOG, PAGE = "config.yml", "model.json", "metrics.jsonl", "report.html"
 CHECKPOINTS, SAVED_MODEL, CACHE = "checkpoints", "saved_model", "cache"
 # what `trainer.py --export` writes, by the format
-EXPORTS = {"keras": "model.keras", "onnx": "model.onnx", "litert": "model.tflite", "openvino": "openvino"}
+EXPORTS = {
+    "saved_model": SAVED_MODEL, "frames": "frames_model", "keras": "model.keras", "onnx": "model.onnx",
+    "litert": "model.tflite", "openvino": "openvino",
+}  # fmt: skip
 TUNED, TRIALS = "tuned.yml", "tuning.json"
 # what a trained model is: who has these can use it
 MODEL_FILES = (DESCRIPTION, CONFIG, SAVED_MODEL)

@@ -63,10 +63,15 @@ def write_saved_model(
         tf.TensorSpec((None,), tf.float64, name="timestamps"),
     ])  # fmt: skip
     with utils.atomic_folder(folder) as temporary:
-        archive.write_out(str(temporary), verbose=False)
-        (temporary / EXTRA).mkdir()
-        utils.write_json(temporary / EXTRA / run_folder.DESCRIPTION, description)
-        utils.write_text(temporary / EXTRA / run_folder.CONFIG, resolved)
+        write_archive(temporary, archive, description, resolved)
+
+
+def write_archive(folder: Path, archive: keras.export.ExportArchive, description: dict, resolved: str) -> None:
+    """Write an archive with its endpoints into an empty folder, and what explains it beside."""
+    archive.write_out(str(folder), verbose=False)
+    (folder / EXTRA).mkdir()
+    utils.write_json(folder / EXTRA / run_folder.DESCRIPTION, description)
+    utils.write_text(folder / EXTRA / run_folder.CONFIG, resolved)
 
 
 class VideoScores:
@@ -76,7 +81,7 @@ class VideoScores:
     """
 
     def __init__(self, classifier: keras.Model, output: str, windows: tuple[int, int], description: dict):
-        self._classifier, self._output = classifier, output
+        self.classifier, self._output = classifier, output
         self._length, self._stride = windows
         self._preparation = preparation.preparation_from_json(description["preparation"])
         self._stored_as = tf.as_dtype(description["features"].get("dtype", "float32"))
@@ -94,14 +99,17 @@ class VideoScores:
         """
         tf.debugging.assert_equal(tf.shape(features)[0], tf.shape(timestamps)[0], "a timestamp for each frame")
         tf.debugging.assert_positive(tf.shape(features)[0], "at least one frame")
-        # training rounds features and prepared ones to what feature files hold
-        stored = tf.cast(tf.cast(tf.reshape(features, (tf.shape(features)[0], -1)), self._stored_as), tf.float32)
-        prepared = tf.cast(tf.cast(self._prepare(stored), self._stored_as), tf.float32)
-        prepared = tf.ensure_shape(prepared, (None, self._classifier.input_shape[0][-1]))
         middle = (timestamps[1:] + timestamps[:-1]) / 2
         end = tf.cond(tf.shape(middle)[0] > 0, lambda: 2 * timestamps[-1:] - middle[-1:], lambda: timestamps[-1:])
         boundaries = tf.concat([tf.zeros(1, tf.float64), middle, end], 0)
-        return {"probabilities": self._scores(prepared), "boundaries": boundaries}
+        return {"probabilities": self.probabilities(features), "boundaries": boundaries}
+
+    def probabilities(self, features: tf.Tensor) -> tf.Tensor:
+        """The class probabilities float32 [T, K] that `score` gives."""
+        # training rounds features and prepared ones to what feature files hold
+        stored = tf.cast(tf.cast(tf.reshape(features, (tf.shape(features)[0], -1)), self._stored_as), tf.float32)
+        prepared = tf.cast(tf.cast(self._prepare(stored), self._stored_as), tf.float32)
+        return self._scores(tf.ensure_shape(prepared, (None, self.classifier.input_shape[0][-1])))
 
     def _prepare(self, features: tf.Tensor) -> tf.Tensor:
         """[T, D] -> [T, D'], see `preparation.prepare_features`."""
@@ -110,8 +118,9 @@ class VideoScores:
         if how.normalization == "train":
             mean, deviation = tf.constant(how.mean), tf.constant(how.deviation)
         elif how.normalization == "video":
-            mean = tf.reduce_mean(features, 0)
-            deviation = tf.math.reduce_std(features, 0) + preparation.EPSILON
+            # axes in lists: OpenVINO does not read a single one
+            mean = tf.reduce_mean(features, [0])
+            deviation = tf.math.reduce_std(features, [0]) + preparation.EPSILON
         parts = [(features - mean) / deviation]
         if how.temporal_difference != "none":
             change = features - tf.concat([features[:1], features[:-1]], 0)
@@ -134,16 +143,16 @@ class VideoScores:
         if self._stride >= length:
             starts = tf.range(0, frames, length)
         else:
-            # the last window ends with the video; see `data.window_starts`
+            # the last window ends with the video; see `data.window_starts`. OpenVINO loses a start that is joined on
             last = tf.maximum(frames - length, 0)
-            starts = tf.concat([tf.range(0, last, self._stride), last[None]], 0)  # [W]
-        total = tf.zeros((frames, self._classifier.output_shape[-1]))
+            starts = tf.minimum(tf.range(0, last + self._stride, self._stride), last)  # [W]
+        total = tf.zeros((frames, self.classifier.output_shape[-1]))
         seen = tf.zeros((frames, 1))
         for first in tf.range(0, tf.shape(starts)[0], WINDOWS_A_BATCH):
             rows = starts[first : first + WINDOWS_A_BATCH, None] + tf.range(length)  # [B, T]
             mask = rows < frames
             windows = tf.where(mask[..., None], tf.gather(features, tf.minimum(rows, frames - 1)), 0.0)
-            probabilities = model.probabilities(self._classifier([windows, mask], training=False), self._output)
+            probabilities = model.probabilities(self.classifier([windows, mask], training=False), self._output)
             total = tf.tensor_scatter_nd_add(total, rows[mask][:, None], probabilities[mask])
             seen = tf.tensor_scatter_nd_add(seen, rows[mask][:, None], tf.ones((tf.size(rows[mask]), 1)))
         return total / seen
