@@ -139,14 +139,13 @@ def _write_page(output: Path, run: Run, views: list[VideoView], min_score: float
     sentence, caution = run.describe()
     content = PageContent(
         title=title,
-        model=f"The model {sentence}",
+        model=f"The model {sentence} {caution}".rstrip(),
         videos=tuple(views),
         evaluation=None,
         errors=None,
         training=None,
         threshold=min_score,
         correct=_correction(output, views),
-        notes=(caution,) if caution else (),
     )
     write_page(output / "index.html", content)
 

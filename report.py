@@ -30,7 +30,6 @@ from report_page.rendering import write_page
 from report_page.thumbnails import make_thumbnails
 
 PLAN = "plan.json"  # of plan.py
-MOST_NAMED = 12  # classes in the sentence on the model
 
 Predictions = tuple[tuple[str, float, float, float], ...]  # (class, start, end, score) of a video, best first
 
@@ -76,7 +75,7 @@ def load_content(paths: config.PathSettings, subset: str, level: int, other: Pat
         compared = {**comparison.compare(scored, again), "names": [folder.name, path.parent.name]}
     return PageContent(
         title=f"{folder.name} · {subset}",
-        model=_describe_model(folder, annotated),
+        model=_describe_model(paths, annotated),
         videos=tuple(views),
         evaluation=evaluation,
         errors=error_kinds,
@@ -207,29 +206,15 @@ def _network(chosen: config.ModelSettings) -> str:
     return words[0].upper() + words[1:]
 
 
-def _describe_model(folder: Path, annotated: Annotations) -> str:
+def _describe_model(paths: config.PathSettings, annotated: Annotations) -> str:
     """The model of a run, its training data and its classes, in sentences."""
-    path, data = folder / "model.json", f"“{annotated.version or annotated.source.name}”"
-    if not path.is_file() or not (folder / "config.yml").is_file():
+    folder = paths.model_dir
+    if not all((folder / name).is_file() for name in (run_folder.DESCRIPTION, run_folder.CONFIG)):
+        data = f"“{annotated.version or annotated.source.name}”"
         return f"Predictions for {data}; what made them left no model.json and config.yml here."
-    chosen, description = config.load(folder / "config.yml").model, utils.read_json(path)
-    try:
-        classes, backbone = [str(name) for name in description["classes"][1:]], description["features"]["backbone"]
-    except (KeyError, TypeError):
-        raise ValueError(f"{path}: expected what trainer.py writes; train again") from None
-    trained = description.get("training_data") or {"videos": len(annotated.subset("training"))}
-    source = f"“{trained['version'] or trained['file']}”" if "version" in trained else data
-    more = f" and {len(classes) - MOST_NAMED} more" if len(classes) > MOST_NAMED else ""
-    return (
-        f"{_network(chosen)} on {backbone} features, trained on "
-        f"{trained['videos']} videos of {source}. "
-        f"It knows {len(classes)} action{'s' * (len(classes) > 1)}: {', '.join(classes[:MOST_NAMED])}{more}."
-        + (
-            " It knows drawn figures only: for real videos, train on your own."
-            if source.startswith("“sample set")
-            else ""
-        )
-    )
+    run = run_folder.read_run(folder, paths.json_data_path)
+    made_of = f"{_network(run.settings.model)} on {run.backbone} features"
+    return f"{made_of}, {run.learnt()}. It {run.known()}. {run.caution()}".rstrip()
 
 
 def main(argv: list[str] | None = None) -> int:

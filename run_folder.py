@@ -78,7 +78,9 @@ class Run:
     folder: Path
     settings: config.Config
     classes: tuple[str, ...]
+    backbone: str  # of the features; "imported" where another tool made them
     version: str  # of the annotations it was trained on; "" where nothing says it
+    file: str  # the name of theirs
     videos: int  # it was trained on; 0 where nothing says it
 
     @property
@@ -87,20 +89,26 @@ class Run:
 
     def describe(self) -> tuple[str, str]:
         """The model, its training data and its classes in a sentence; and a caution, or ""."""
+        return f"{self.folder.parent.name}/{self.folder.name}, {self.learnt()}, {self.known()}.", self.caution()
+
+    def learnt(self) -> str:
+        """What it was trained on, in words."""
+        if not (self.version or self.videos):
+            return f"trained on {self.file}, which is not here"
+        return f"trained on {f'{self.videos} videos of ' if self.videos else ''}“{self.version or self.file}”"
+
+    def known(self) -> str:
+        """Its classes, in words."""
         actions = self.classes[1:]
-        shown = ", ".join(actions[:SHOWN_CLASSES])
         more = f" and {len(actions) - SHOWN_CLASSES} more" if len(actions) > SHOWN_CLASSES else ""
-        if self.version:
-            learnt = f"trained on {f'{self.videos} videos of ' if self.videos else ''}“{self.version}”"
-        else:
-            learnt = f"trained on {self.settings.paths.json_data_path.name}, which is not here"
-        caution = (
-            "This model knows drawn figures only: for real videos, train one on your own (README, “Your own videos”)."
-            if self.knows_drawn_figures_only
-            else ""
-        )
-        name = f"{self.folder.parent.name}/{self.folder.name}"
-        return f"{name}, {learnt}, knows {len(actions)} actions: {shown}{more}.", caution
+        plural = "s" if len(actions) > 1 else ""
+        return f"knows {len(actions)} action{plural}: {', '.join(actions[:SHOWN_CLASSES])}{more}"
+
+    def caution(self) -> str:
+        """What has to be said of what it cannot do, or ""."""
+        if not self.knows_drawn_figures_only:
+            return ""
+        return "It knows drawn figures only: for real videos, train one on your own (README, “Your own videos”)."
 
 
 def find_run(given: str | Path | None = None) -> Run:
@@ -129,38 +137,47 @@ def find_run(given: str | Path | None = None) -> Run:
             f"{given or folder}: expected a run's folder, which holds {', '.join(MODEL_FILES)} (trainer.py writes "
             f"them): {', '.join(missing)} missing in {folder}"
         )
-    folder = folder.resolve()
+    run = read_run(folder.resolve())
+    if run.backbone == "imported":
+        raise ValueError(
+            f"{run.folder}: trained on imported features, which another tool made: they cannot be made of a video "
+            "here. Use predictions_json.py on imported features, or train on those of feature_map_extractor.py"
+        )
+    return run
+
+
+def read_run(folder: Path, annotated: Path | None = None) -> Run:
+    """The run that model.json and config.yml in `folder` describe.
+
+    What an older model.json does not say of its training data is looked up in the file `annotated`, else in that of the
+    run's settings. Raises ValueError for files that trainer.py did not write.
+    """
     description: Any = utils.read_json(folder / DESCRIPTION)
     try:
         classes = tuple(str(name) for name in description["classes"])
-        backbone = description["features"]["backbone"]
+        backbone = str(description["features"]["backbone"])
     except (KeyError, TypeError):
-        raise ValueError(f"{folder / 'model.json'}: expected what trainer.py writes; train again") from None
-    if backbone == "imported":
-        raise ValueError(
-            f"{folder}: trained on imported features, which another tool made: they cannot be made of a video here. "
-            "Use predictions_json.py on imported features, or train on those of feature_map_extractor.py"
-        )
+        raise ValueError(f"{folder / DESCRIPTION}: expected what trainer.py writes; train again") from None
     settings = config.load(folder / CONFIG)
     settings = settings.model_copy(update={"predict": own_decoding(folder, settings.predict)})
-    version, videos = _training_data(description, settings.paths.json_data_path)
-    return Run(folder, settings, classes, version, videos)
+    training_data = _training_data(description, annotated or settings.paths.json_data_path)
+    return Run(folder, settings, classes, backbone, *training_data)
 
 
-def _training_data(description: dict, file: Path) -> tuple[str, int]:
-    """The version of the annotations and the number of training videos; ("", 0) where nothing says it any more."""
+def _training_data(description: dict, file: Path) -> tuple[str, str, int]:
+    """Version and file name of the annotations, and the number of training videos; "" and 0 where nothing says it."""
     known = description.get("training_data")
     if isinstance(known, dict):
-        return str(known.get("version", "")), int(known.get("videos") or 0)
+        return str(known.get("version", "")), str(known.get("file", file.name)), int(known.get("videos") or 0)
     if not file.is_file():
-        return "", 0
+        return "", file.name, 0
     try:
         annotated: Any = utils.read_json(file)
         videos = sum(video["subset"] == "training" for video in annotated["database"].values())
-        return annotated.get("version") or file.name, videos
+        return annotated.get("version") or file.name, file.name, videos
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         utils.LOGGER.debug("the training data cannot be described: %s", error)
-        return "", 0
+        return "", file.name, 0
 
 
 def own_decoding(folder: Path, given: config.PredictSettings) -> config.PredictSettings:

@@ -53,8 +53,8 @@ ONE_MEMBER = {"recurrent": 1, "convolutional": 0}  # on folds: switches are comp
 OVERLAPS = 0.05  # share of the time with actions from which on those of different classes count as overlapping
 SMALL_FRAME = (240, 320)  # pixels, the largest frame that is taken as it is
 FOLDS = 4
-# sections and settings that a plan leaves as the user has them
-KEPT = {"video", "extractor", "download", "data.taxonomy_level", "data.min_examples"}
+# what a plan leaves as the user has it: whole sections, and of section data
+KEPT, KEPT_OF_DATA = ("video", "extractor", "download"), ("taxonomy_level", "min_examples")
 
 
 @dataclass(frozen=True)
@@ -254,5 +254,5 @@ def given(values: dict[str, dict]) -> Choices:
         Choice(f"{name}.{key}", value, "as you gave it", "yours")
         for name, section in values.items()
         for key, value in section.items()
-        if {name, f"{name}.{key}"} & KEPT and value != usual[name][key]
+        if (name in KEPT or (name == "data" and key in KEPT_OF_DATA)) and value != usual[name][key]
     )

@@ -5,12 +5,11 @@ can show that it would be seen.
 """
 
 import ast
-from dataclasses import dataclass
-from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from house import House, packages, room
 
 ROOT = Path(__file__).parents[1]
 # the folder of a stage and the file that it belongs to; what notebooks share belongs to them
@@ -36,92 +35,17 @@ NOBODY_IMPORTS = {
 }  # fmt: skip
 # these work where TensorFlow is not installed
 LIGHT = {"download_video_script", "video_input", "annotations", "segments", "metrics", "report", "label"}
+MATCHES = {"startswith", "endswith", "removeprefix", "removesuffix", "match", "search"}  # of text
 MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_ARGUMENTS = 350, 60, 7  # self counts as an argument
-
-
-@dataclass(frozen=True)
-class House:
-    """The product's files under `root`, by their dotted names."""
-
-    root: Path
-
-    @cached_property
-    def files(self):
-        paths = [
-            *self.root.glob("*.py"),
-            *(path for name in self.folders for path in self.root.glob(f"{name}/[!_]*.py")),
-        ]
-        return {".".join(path.relative_to(self.root).with_suffix("").parts): path for path in sorted(paths)}
-
-    @property
-    def folders(self):
-        return [*OWNERS, "notebooks"]
-
-    @cached_property
-    def trees(self):
-        return {name: ast.parse(path.read_text()) for name, path in self.files.items()}
-
-    @cached_property
-    def imports(self):
-        """File -> the files of ours that it imports, wherever it does."""
-        return {name: self.imported(nodes_that_run(tree)) for name, tree in self.trees.items()}
-
-    @cached_property
-    def at_the_top(self):
-        """File -> the files of ours, and the packages, that are imported as soon as it is."""
-        return {name: self.imported(tree.body) | packages(tree.body) for name, tree in self.trees.items()}
-
-    def imported(self, nodes):
-        found = set()
-        for node in nodes:
-            if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-        return found & set(self.files)
-
-    @cached_property
-    def arrows(self):
-        """Room -> the other rooms that it imports."""
-        arrows = {room(name): set() for name in self.files}
-        for name, others in self.imports.items():
-            arrows[room(name)] |= {room(other) for other in others} - {room(name)}
-        return arrows
-
-    def below(self, start):
-        """All rooms that a room imports, directly or through others."""
-        seen, left = set(), [start]
-        while left:
-            for other in self.arrows.get(left.pop(), set()) - seen:
-                seen.add(other)
-                left.append(other)
-        return seen
-
-
-def room(name):
-    return name.split(".")[0]
-
-
-def nodes_that_run(tree):
-    """All but what only a type checker reads."""
-    hidden = {
-        id(child)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for child in ast.walk(node)
-    }
-    return [node for node in ast.walk(tree) if id(node) not in hidden]
-
-
-def packages(nodes):
-    names = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return names | {(node.module or "").split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
 
 
 def folders_that_import_upwards(house):
     """Rule 1: a folder belongs to one top-level file; it never imports its owner or anything above it."""
     without = [f"{folder} belongs to {owner}, which is not there" for folder, owner in OWNERS.items()
                if folder in house.arrows and owner not in house.files]  # fmt: skip
+    known = {*house.folders, "tests", "benchmarks"}
+    without += [f"{path} belongs to nobody" for path in house.root.glob("[!.]*/*.py") if path.parent.name not in known]
+    without += [f"{path} lies too deep" for name in house.folders for path in house.root.glob(f"{name}/*/**/*.py")]
     above = {
         owner: {name for name in house.arrows if owner in house.below(name)} | {owner} for owner in OWNERS.values()
     }
@@ -171,6 +95,50 @@ def names_config(annotation):
     return any(names_config(part) for part in ast.iter_child_nodes(annotation))
 
 
+def settings_of(house):
+    """Every `section.key` of the house's config.py: the fields of `Config`, and those of their classes."""
+    fields = {
+        node.name: {part.target.id: part.annotation for part in node.body if isinstance(part, ast.AnnAssign)}
+        for node in house.trees["config"].body
+        if isinstance(node, ast.ClassDef)
+    } if "config" in house.trees else {}  # fmt: skip
+    sections = {name: ast.unparse(annotation) for name, annotation in fields.get("Config", {}).items()}
+    return {f"{name}.{key}" for name, section in sections.items() for key in fields[section]}
+
+
+def bindings_said_elsewhere(house):
+    """Rule 5: what binds a model or a run is said on the field in config.py: no lists of names that are matched.
+
+    Which setting binds what, and that runs are compared so, tests/test_config.py holds.
+    """
+    settings = settings_of(house)
+    keys, prefixes = {name.partition(".")[2] for name in settings}, {f"{name.partition('.')[0]}." for name in settings}
+    found = []
+    for name, tree in house.trees.items():
+        listed = keys | settings if name == "config" else settings
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name | ast.Attribute | ast.alias):
+                word = getattr(node, "attr", getattr(node, "id", getattr(node, "name", "")))
+                if name != "config" and word in {"Binds", "BindsModel", "BindsRun"}:
+                    found.append(f"{name} says what a setting binds")
+            elif isinstance(node, ast.Tuple | ast.List | ast.Set):
+                if len(words(node.elts) & listed) > 1:
+                    found.append(f"{name} lists settings: {ast.unparse(node)}")
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                if node.func.attr in MATCHES and words(ast.walk(node)) & (settings | prefixes):
+                    found.append(f"{name} matches names of settings as text: {ast.unparse(node)}")
+            elif isinstance(node, ast.Compare):
+                sides = (node.left, *node.comparators)
+                calls = [ast.unparse(side.func) for side in sides if isinstance(side, ast.Call)]
+                if sum(call == "getattr" or call.endswith("model_dump") for call in calls) > 1:
+                    found.append(f"{name} compares settings by itself: {ast.unparse(node)}")
+    return found
+
+
+def words(nodes):
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
 def light_rooms_that_import_tensorflow(house):
     """Rule 6: what needs no network is imported without TensorFlow."""
     found = []
@@ -191,9 +159,12 @@ RULES = [
     scripts_that_are_imported,
     circles,
     functions_that_take_all_settings,
+    bindings_said_elsewhere,
     light_rooms_that_import_tensorflow,
 ]
-OURS = House(ROOT)
+FOLDERS = (*OWNERS, "notebooks")
+OURS = House(ROOT, FOLDERS)
+SETTINGS = "class Train:\n    steps: int\n    seed: int\n\nclass Config:\n    train: Train\n"
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -210,6 +181,8 @@ def test_the_house_keeps_the_rule(rule):
             {"features/a.py": "def f():\n    import model\n", "model.py": "import data\n", "data.py": ""},
         ),
         (folders_that_import_upwards, {"training/state.py": ""}),
+        (folders_that_import_upwards, {"helpers/a.py": ""}),
+        (folders_that_import_upwards, {"training/steps/a.py": "", "trainer.py": ""}),
         (scripts_that_are_imported, {"plots.py": "from trainer import run\n", "trainer.py": ""}),
         (scripts_that_are_imported, {"localize.py": "def f():\n    import report\n", "report.py": ""}),
         (circles, {"model.py": "from sample import a\n", "sample/a.py": "import data\n", "data.py": "import model\n"}),
@@ -218,15 +191,20 @@ def test_the_house_keeps_the_rule(rule):
         (functions_that_take_all_settings, {"plots.py": "def draw(settings: config.Config): ...\n"}),
         (functions_that_take_all_settings, {"plots.py": "def f():\n    def g(*, s: 'Config | None'): ...\n"}),
         (functions_that_take_all_settings, {"training/a.py": "class A:\n    def b(self, c: dict[str, Config]): ...\n"}),
+        (bindings_said_elsewhere, {"training/a.py": "from config import BindsRun\n\nclass A:\n    b: BindsRun[int]\n"}),
+        (bindings_said_elsewhere, {"config.py": SETTINGS + "MODEL = ('steps', 'seed')\n"}),
+        (bindings_said_elsewhere, {"config.py": SETTINGS, "trainer.py": "FREE = {'train.steps', 'train.seed'}\n"}),
+        (bindings_said_elsewhere, {"config.py": SETTINGS, "data.py": "def f(a): return a.startswith(('train.',))\n"}),
+        (bindings_said_elsewhere, {"plots.py": "def f(a, b, k): return getattr(a, k) == getattr(b, k)\n"}),
         (light_rooms_that_import_tensorflow, {"metrics.py": "from sample import a\n", "sample/a.py": "import keras\n"}),
         (light_rooms_that_import_tensorflow, {"report.py": "from tensorflow import nest\n"}),
     ],
 )
 def test_a_broken_house_is_seen(rule, broken, tmp_path):
     for name, text in broken.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert rule(House(tmp_path))
+    assert rule(House(tmp_path, FOLDERS))
 
 
 def test_a_house_in_order_is_left_alone(tmp_path):
@@ -234,10 +212,15 @@ def test_a_house_in_order_is_left_alone(tmp_path):
     only_typed = "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import data\n"
     (tmp_path / "features/records.py").write_text(f"import utils\n{only_typed}")
     (tmp_path / "utils.py").write_text("def f():\n    import tensorflow\n")
-    (tmp_path / "data.py").write_text("from features import records\n")
+    (tmp_path / "config.py").write_text(SETTINGS)
+    (tmp_path / "data.py").write_text("from features import records\n\nRECIPE = {'train.steps': 1, 'train.seed': 2}\n")
     below_run = "def g(run: Callable[[config.Config], int], paths: config.PathSettings): ...\n"
     (tmp_path / "metrics.py").write_text(f"import data\n\ndef run(settings: config.Config): ...\n\n{below_run}")
-    assert not [found for rule in RULES for found in rule(House(tmp_path))]
+    assert not [found for rule in RULES for found in rule(House(tmp_path, FOLDERS))]
+
+
+def test_the_settings_of_this_house_are_found():
+    assert {"train.max_steps", "data.cache", "paths.model_dir"} < settings_of(OURS)
 
 
 def test_few_files_stand_at_the_top_and_each_folder_is_used():
