@@ -6,11 +6,13 @@ import argparse
 import logging
 import os
 import select
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -81,6 +83,35 @@ def run_script(run: Callable[[], int | None], level: str = "info") -> int:
             raise
         print(f"error: {told}", file=sys.stderr)
         return 2
+
+
+class OnSignals:
+    """Within its `with` block the first SIGINT or SIGTERM calls `act` with its number; the second has the handler
+    `second`, else that from before the block. In another than the main thread, which alone hears them, nothing changes.
+    """
+
+    def __init__(
+        self,
+        act: Callable[[int], object],
+        second: Any = None,
+        numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM),
+    ) -> None:
+        self._act, self._second, self._numbers = act, second, numbers
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._first) for number in self._numbers}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _first(self, number: int, _: FrameType | None) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler if self._second is None else self._second)
+        self._act(number)
 
 
 class Progress(tqdm):

@@ -14,6 +14,7 @@ import annotations
 import command_line
 import config
 import run_folder
+import segments
 import utils
 import video_input
 from prediction.decoding import SHOWN_SCORE
@@ -76,8 +77,8 @@ def plot_timeline(paths: config.PathSettings, video_id: str, output: Path, min_s
     strip.imshow(_film_strip(_video_file(paths.videos_folder / video.subset, video.id)))
     strip.axis("off")
     strip.set_title(f"{video_id}  ·  {video.duration:.1f} s", loc="left", fontsize=10)
-    for row, segments in ((1, truth), (0, detections)):
-        _draw_lane(lanes, row, segments, colours)
+    for row, actions in ((1, truth), (0, detections)):
+        _draw_lane(lanes, row, actions, colours)
     lanes.set(xlim=(0, video.duration), ylim=(-0.5, 1.5), xlabel="seconds")
     lanes.set_yticks([1, 0], ["annotated", "predicted"])
     lanes.spines[["top", "right", "left"]].set_visible(False)
@@ -115,7 +116,7 @@ def _film_strip(path: Path) -> np.ndarray:
     """STRIP_FRAMES frames of a video, evenly spaced, side by side: [height, n * width, 3] uint8."""
     with video_input.SampledVideo(path, 5, STRIP_SIZE) as video:
         frames = [frame for frame, _ in video]
-    chosen = (np.arange(STRIP_FRAMES) + 0.5) * len(frames) / STRIP_FRAMES
+    chosen = segments.middles_of_parts(STRIP_FRAMES, len(frames))
     return np.concatenate([frames[int(position)] for position in chosen], axis=1)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
+
+Times = TypeVar("Times", bound=Any)  # an array of NumPy, or a tensor
 
 BACKGROUND, BACKGROUND_NAME = 0, "background"  # the class of frames without an action, in numbers and in files
 # finer than any container's clock, coarser than the rounding of float64: a midpoint of 22.95 and 23.05 is 23 exactly
@@ -36,8 +38,22 @@ def frame_boundaries(timestamps: np.ndarray, duration: float) -> np.ndarray:
     timestamps = np.asarray(timestamps, np.float64)
     if not len(timestamps):
         return np.zeros(1)
-    midpoints = (timestamps[1:] + timestamps[:-1]) / 2
-    return np.round(np.concatenate([[0.0], midpoints, [video_end(timestamps, duration)]]), DECIMALS)
+    end = video_end(timestamps, duration)
+    return np.round(np.concatenate([[0.0], midpoints(timestamps), [end]]), DECIMALS)
+
+
+def midpoints(timestamps: Times) -> Times:
+    """The middles between neighbouring frames: [T] seconds -> [T - 1]; also of a tensor, in an exported model."""
+    return (timestamps[1:] + timestamps[:-1]) / 2
+
+
+def end_by_times(timestamps: Times) -> Times:
+    """Where a video ends of which only frames are known: half the last frame's time after it; [T] seconds -> [1].
+
+    That of a single frame is not known, and is 0 here. Also of a tensor, in an exported model.
+    """
+    last, before = timestamps[-1:], timestamps[-2:][:1]
+    return last + (last - before) / 2
 
 
 def video_end(timestamps: np.ndarray, duration: float) -> float:
@@ -63,6 +79,23 @@ def grid_like(duration: float, frames: int, seconds: float) -> np.ndarray:
 
     # not by way of the rate: its rounding would move frames across the borders of segments
     return np.arange(round(duration * frames / seconds)) * seconds / frames
+
+
+def middles_of_parts(count: int, length: float) -> np.ndarray:
+    """The middles [count] of as many equal parts of 0 to `length`."""
+    import numpy as np
+
+    return (np.arange(count) + 0.5) * length / count
+
+
+def seconds_of_frames(first: float, last: float, rate: float, zero: int = 0) -> tuple[float, float]:
+    """From when to when the frames `first` to `last`, both of them, are shown at `rate`; the first of all is `zero`."""
+    return (first - zero) / rate, (last - zero + 1) / rate
+
+
+def nearest_frame(second: float, rate: float) -> int:
+    """The number, from 0 on, of the frame that begins nearest to `second` at `rate` frames a second."""
+    return max(round(second * rate), 0)
 
 
 def rows_at_rate(count: int, rate: float) -> tuple[np.ndarray, float]:

@@ -56,7 +56,7 @@ def read(drafts: Drafts, text: str) -> None:
             continue
         for first, end, value in zip(*segments.label_runs(labels[:, column]), strict=True):
             if value == 1:
-                drafts.add(draft, first / rate, end / rate, name)
+                drafts.add(draft, *segments.seconds_of_frames(first, end - 1, rate), name)
 
 
 def written(drafts: Drafts, draft: Draft, labels: list[str]) -> str:
@@ -66,7 +66,7 @@ def written(drafts: Drafts, draft: Draft, labels: list[str]) -> str:
     rate = drafts.rate(draft)
     table = np.zeros((round(draft.duration * rate), len(labels) + 1), np.int8)
     for segment in draft.segments:
-        first, end = (max(round(time * rate), 0) for time in (segment.start, segment.end))
+        first, end = (segments.nearest_frame(time, rate) for time in (segment.start, segment.end))
         table[first:end, labels.index(segment.label) + 1] = 1
     runs = sum(len(segments.label_runs(column)[2].nonzero()[0]) for column in table[:, 1:].T)
     if runs < len(draft.segments):

@@ -11,6 +11,7 @@ import re
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+import segments
 from annotation_formats.drafts import Draft, Drafts
 from annotation_formats.members import member
 from segments import read_seconds
@@ -57,8 +58,7 @@ def read(drafts: Drafts, value: object) -> None:
                 start, end = (read_seconds(member(span, "", key, (int, float))) for key in ("start", "end"))
                 if start < first:
                     raise ValueError(f"expected frames from {first} on, received {start:g}")
-                rate = drafts.rate(draft)
-                drafts.add(draft, (start - first) / rate, (end - first + 1) / rate, label)
+                drafts.add(draft, *segments.seconds_of_frames(start, end, drafts.rate(draft), first), label)
             except ValueError as error:
                 drafts.wrong(place, error)
 
@@ -114,8 +114,9 @@ def written(drafts: Drafts) -> str:
     for name, draft in drafts.videos.items():
         rate, result = drafts.rate(draft), []
         for number, (segment, score) in enumerate(draft.scored()):
-            start = round(segment.start * rate) + first
-            value = {"ranges": [{"start": start, "end": max(round(segment.end * rate) + first - 1, start)}],
+            start = segments.nearest_frame(segment.start, rate) + first
+            end = max(segments.nearest_frame(segment.end, rate) + first - 1, start)
+            value = {"ranges": [{"start": start, "end": end}],
                      "timelinelabels": [segment.label]}  # fmt: skip
             region = {"id": f"{number}", "type": "timelinelabels", "from_name": "videoLabels", "to_name": "video"}
             result.append(region | {"value": value} | ({} if score is None else {"score": score}))

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import segments
 from annotation_formats.drafts import Draft, Drafts, read_subset, seconds
 from utils import LOGGER
 
@@ -52,9 +53,8 @@ def read(drafts: Drafts, content: str | list[dict]) -> None:
             start, end, label = _segment(row)
             if start or end or label:
                 if "start frame" in row:
-                    first = drafts.options.first_frame or 0
-                    rate = drafts.rate(draft)
-                    start, end = (seconds(start) - first) / rate, (seconds(end) - first + 1) / rate
+                    first, rate = drafts.options.first_frame or 0, drafts.rate(draft)
+                    start, end = segments.seconds_of_frames(seconds(start), seconds(end), rate, first)
                 elif "start ms" in row:
                     start, end = seconds(start) / 1000, seconds(end) / 1000
                 drafts.add(draft, start, end, label)

@@ -15,10 +15,10 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import command_line
 from download.attempt import Outcome, Task, attempt
 from download.failures import BLOCKS, FINAL, advice
 from download.fetch import FetcherApart
@@ -81,7 +81,7 @@ class Crew:
         workers = [threading.Thread(target=self._worker, args=(fetcher,), daemon=True) for fetcher in fetchers]
         for worker in workers:
             worker.start()
-        with _stopping_on_signals(self._meter):
+        with command_line.OnSignals(self._stop):
             self._coordinate(len(workers))
             for _ in workers:
                 self._handed.put(None)
@@ -90,6 +90,9 @@ class Crew:
                 worker.join(max(0.0, deadline - time.monotonic()))
         while not self._results.empty():
             self._account(self._results.get())
+
+    def _stop(self, number: int) -> None:
+        self._meter.stop("Ctrl-C" if number == signal.SIGINT else "SIGTERM", 128 + number)
 
     def _retry(self, task: Task, due: float) -> None:
         heapq.heappush(self._again, (due, next(self._order), task))
@@ -195,24 +198,3 @@ def _line(outcome: Outcome, folder: Path) -> dict:
         "duration": round(outcome.duration, 3),
         "seconds": round(outcome.seconds, 3),
     }
-
-
-@contextlib.contextmanager
-def _stopping_on_signals(meter: Meter) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into an orderly end; the second one ends at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, frame: object) -> None:
-        meter.stop("Ctrl-C" if number == signal.SIGINT else "SIGTERM", 128 + number)
-        signal.signal(number, before[number])
-
-    try:
-        for number in before:
-            signal.signal(number, stop)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -15,6 +15,7 @@ import tensorflow as tf
 import config
 import model
 import run_folder
+import segments
 import utils
 from features import preparation
 from predictions_json import WINDOWS_A_BATCH
@@ -95,13 +96,12 @@ class VideoScores:
 
         Returns:
           `probabilities` float32 [T, K], and `boundaries` float64 [T + 1] seconds: 0, the midpoints between frames, and
-          half a frame's time after the last.
+          the end by `segments.end_by_times`, since nothing tells the video's duration.
         """
         tf.debugging.assert_equal(tf.shape(features)[0], tf.shape(timestamps)[0], "a timestamp for each frame")
         tf.debugging.assert_positive(tf.shape(features)[0], "at least one frame")
-        middle = (timestamps[1:] + timestamps[:-1]) / 2
-        end = tf.cond(tf.shape(middle)[0] > 0, lambda: 2 * timestamps[-1:] - middle[-1:], lambda: timestamps[-1:])
-        boundaries = tf.concat([tf.zeros(1, tf.float64), middle, end], 0)
+        between, end = segments.midpoints(timestamps), segments.end_by_times(timestamps)
+        boundaries = tf.concat([tf.zeros(1, tf.float64), between, end], 0)
         return {"probabilities": self.probabilities(features), "boundaries": boundaries}
 
     def probabilities(self, features: tf.Tensor) -> tf.Tensor:

@@ -105,7 +105,8 @@ def _place(
     """The rows' centres, the seconds that they cover, those from one row to the next, and the video's end."""
     if timestamps is not None:
         step = float(np.median(np.diff(timestamps))) if rows > 1 else max(annotated, 0.0)
-        return timestamps, float(timestamps[-1]) + step / 2, step, segments.video_end(timestamps, annotated)
+        covered = float(segments.end_by_times(timestamps)[0])
+        return timestamps, covered, step, segments.video_end(timestamps, annotated)
     if placing.rate is not None:
         times, end = segments.rows_at_rate(rows, placing.rate)
         return times, end, 1 / placing.rate, end

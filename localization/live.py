@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+import command_line
 import predictions_json
 import run_folder
 import utils
@@ -164,16 +165,16 @@ def run_live(source_name: str, run: run_folder.Run, output: Path, min_score: flo
     settings = run.settings
     source = LiveSource(source_name, settings.video.skip_frames, settings.video.resize)
     model = trained.load(run, batch_size=1)
-    print(f"live:  {utils.one_line(source_name)}; an action is printed at most {delay(run, source.fps):.0f} s after "
-          f"its score falls below {min_score:g}: a window of {settings.data.max_frames} frames, and smoothing")
+    print(
+        f"live:  {utils.one_line(source_name)}; an action is printed at most {delay(run, source.fps):.0f} s after "
+        f"its score falls below {min_score:g}: a window of {settings.data.max_frames} frames, and smoothing"
+    )
     if settings.data.feature_normalization == "video":
         print("       features are normalised by what was seen so far, not by the whole video: the start is less sure")
     print(HEADER, flush=True)
-    previous = signal.signal(signal.SIGINT, lambda *_: _end(source))
-    try:
+    # a second Ctrl-C does not wait for a stream that hangs
+    with command_line.OnSignals(lambda _: source.stop.set(), signal.default_int_handler, (signal.SIGINT,)):
         found = localize_live(source, model, min_score, lambda action: print(row(action), flush=True))
-    finally:
-        signal.signal(signal.SIGINT, previous)
     if source.passed:
         utils.LOGGER.warning("%d sampled frames were passed over: this machine is too slow for them", source.passed)
     # a name of its own: a second session must not delete what the first one saw
@@ -181,12 +182,6 @@ def run_live(source_name: str, run: run_folder.Run, output: Path, min_score: flo
     _write(output, name, run.version, found)
     print(f"{plural(len(found), 'action')} in {source.duration:.0f} s -> {output / name}.json, .csv, .srt, .vtt")
     return 0
-
-
-def _end(source: LiveSource) -> None:
-    source.stop.set()
-    # a second Ctrl-C does not wait for a stream that hangs
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _write(output: Path, name: str, version: str, found: list[Segment]) -> None:

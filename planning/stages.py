@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import annotations
+import command_line
 import config
 import run_folder
 import utils
@@ -103,12 +104,11 @@ def run_stage(arguments: list[str]) -> int:
     print(f"\n$ python {shlex.join(arguments)}", flush=True)
     command = [sys.executable, str(run_folder.PROJECT / arguments[0]), *arguments[1:]]
     with subprocess.Popen(command) as process:
-        # Ctrl-C reaches the whole group by itself
-        before = {number: signal.signal(number, handler) for number, handler in (
-            (signal.SIGINT, lambda *_: None), (signal.SIGTERM, lambda *_: process.terminate()))}  # fmt: skip
-        try:
+
+        def hand_on(number: int, _: object = None) -> None:
+            if number == signal.SIGTERM:  # Ctrl-C reaches the whole group by itself
+                process.terminate()
+
+        with command_line.OnSignals(hand_on, second=hand_on):
             status = process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
     return status if status >= 0 else 128 - status

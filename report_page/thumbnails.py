@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import segments
 import video_input
 from video_reading.clock import Clock
 from video_reading.door import OpenVideo, open_video
@@ -34,7 +35,7 @@ def make_thumbnails(file: Path, count: int = 12, height: int = 72) -> tuple[tupl
       ValueError: no file, or not a readable video; names the file and the reason.
     """
     header = video_input.read_header(file)
-    seconds = (np.arange(count) + 0.5) * header.duration / count if header.duration > 0 else np.zeros(1)
+    seconds = segments.middles_of_parts(count, header.duration) if header.duration > 0 else np.zeros(1)
     return tuple(_pictures(Path(file), seconds.tolist(), height))
 
 

@@ -16,6 +16,7 @@ from made_features import SIZE, load_data, made_settings, make_data_set
 import config
 import data
 import predictions_json
+import segments
 import trainer
 import utils
 from exporting import formats, saved_model
@@ -93,7 +94,10 @@ def test_cuts_and_short_videos(folder):
         serve = loaded.signatures["serving_default"]
         expected = serve(features=tf.constant(windows), mask=tf.constant(mask))["probabilities"][0, :frames]
         np.testing.assert_allclose(found["probabilities"], expected, atol=2e-6)
-        assert found["boundaries"].shape == (frames + 1,)
+        times = np.arange(frames, dtype=float)
+        boundaries = segments.frame_boundaries(times, segments.end_by_times(times)[0])
+        np.testing.assert_allclose(found["boundaries"], boundaries, atol=1e-9)
+        assert boundaries[-1] == (frames - 0.5 if frames > 1 else 0)
 
 
 def test_maps_are_laid_out_as_in_training(folder):

@@ -62,6 +62,22 @@ def test_a_video_ends_at_its_duration_or_with_its_last_frame():
     assert segments.video_end(np.array([0.0, 1.0]), 0.8) == 1.0
 
 
+def test_where_frames_alone_are_known_a_video_ends_half_a_frame_after_the_last():
+    assert segments.end_by_times(np.array([0.0, 1.0, 3.0])).tolist() == [4.0]
+    assert segments.end_by_times(np.array([2.0])).tolist() == [2.0]
+
+
+def test_equal_parts_have_middles():
+    assert segments.middles_of_parts(4, 6.0).tolist() == [0.75, 2.25, 3.75, 5.25]
+
+
+def test_numbers_of_frames_and_seconds():
+    # both frames are shown whole
+    assert segments.seconds_of_frames(10, 14, 5) == (2.0, 3.0)
+    assert segments.seconds_of_frames(1, 1, 4, zero=1) == (0.0, 0.25)
+    assert [segments.nearest_frame(second, 10) for second in (-1.0, 0.04, 0.06, 2.0)] == [0, 0, 1, 20]
+
+
 def test_labels_are_half_open():
     labels = segments.frame_labels([0.0, 1.0, 2.0, 3.0], [[1.0, 3.0]], [4])
     assert labels.tolist() == [0, 4, 4, 0]
