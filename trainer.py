@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from features.records import require_spec
 from training import tuning
 from training.log import TrainingLog
 from training.profile import Profile
-from training.run_data import RunData, class_weights, last_step, load_data, training_batches
+from training.run_data import RunData, last_step, load_data, training_batches
 from training.stopping import StopRequested, StopSignals
 
 # what needs TensorFlow is imported where `run` has begun: a wrong setting and --help do not wait for it
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from training.checkpoints import Checkpoints
-    from training.devices import Devices
     from training.evaluation import Evaluation
     from training.state import TrainingState
     from training.step import TrainingSteps
@@ -153,18 +152,15 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
     """
     started = time.monotonic()
     paths, train_settings, folder = settings.paths, settings.train, settings.paths.model_dir
-    if not fresh and (folder / run_folder.CONFIG).is_file():
-        saved = folder / run_folder.CONFIG
-        refuse_differences(run_folder.differences(dict(config.load(saved)), dict(settings), "run"), saved)
-    elif resume:
-        raise ValueError(f"{folder}: holds no run that --resume could go on with; leave it out to begin one")
+    if not fresh:
+        refuse_another_run(folder, dict(settings), resume)
     utils.start_tensorflow()
-    from training.devices import Devices
+    from training.devices import Devices, lost_workers_explained
 
     # before anything else of TensorFlow's, which could not be told of other hosts later
     devices = Devices(train_settings.strategy)
     utils.LOGGER.debug("TensorFlow was imported in %.1f s", time.monotonic() - started)
-    from training.checkpoints import Checkpoints
+    from training import start
     from training.evaluation import Evaluation
 
     with utils.held(folder, "training") if devices.chief else contextlib.nullcontext():
@@ -174,19 +170,11 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
         spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
         subsets = ("training", "validation") if devices.chief else ("training",)
         run_data = load_data(paths, settings.data, spec, subsets, settings.model.output)
-        state, steps = make_state(run_data, settings.model, train_settings, devices)
-        evaluation, other = None, train_settings.warm_start
+        state, steps = start.make_state(run_data, settings.model, train_settings, devices)
+        evaluation = None
         if run_data.validation is not None:
             evaluation = Evaluation(state, run_data, settings.data, train_settings, settings.predict)
-        if fresh:
-            begin_with(state, run_data.classes, other)
-            if devices.chief:
-                # not before all of the new run has been checked
-                run_folder.delete_training(folder)
-        checkpoints = Checkpoints(folder / run_folder.CHECKPOINTS, state, train_settings.keep_checkpoint_max)
-        resumed = take_up(checkpoints, resume)
-        if not resumed and not fresh:
-            begin_with(state, run_data.classes, other)
+        checkpoints, resumed = start.begin(folder, state, run_data.classes, train_settings, fresh, resume)
         training = Training(state, steps, checkpoints, evaluation)
         if devices.chief:
             utils.write_text(folder / run_folder.CONFIG, settings.to_yaml())
@@ -195,7 +183,7 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
         run_folder.advise_a_plan(len(run_data.training.features), train_settings)
         with (
             TrainingLog(folder, train_settings, state.step, devices.chief) as log,
-            _lost_workers_explained(devices.workers),
+            lost_workers_explained(devices.workers),
             Profile(folder if profile and devices.chief else None) as tracing,
         ):
             number = train(training, run_data.training, settings.data, train_settings, log, tracing)
@@ -209,6 +197,19 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
         # a worker that ended would take the others with it
         devices.wait()
     return 0
+
+
+def refuse_another_run(folder: Path, sections: Mapping[str, config.Section], resume: bool) -> None:
+    """Raise ValueError when `folder` holds a run that was begun with other settings, or none that `resume` asks for."""
+    saved = folder / run_folder.CONFIG
+    if not saved.is_file():
+        if resume:
+            raise ValueError(f"{folder}: holds no run that --resume could go on with; leave it out to begin one")
+    elif differing := run_folder.differences(dict(config.load(saved)), sections, "run"):
+        raise ValueError(
+            f"{saved}: this run was begun with other settings: {'; '.join(differing)}. Use -c {saved} to go on with "
+            "it, --fresh to start it over, or another paths.model_dir"
+        )
 
 
 def finish(
@@ -246,68 +247,6 @@ def _tell_the_start(state: TrainingState, run_data: RunData, resumed: bool, seco
         len(run_data.classes) - 1, state.classifier.count_params(), state.devices.replicas,
         "s" if state.devices.replicas > 1 else "", seconds,
     )  # fmt: skip
-
-
-@contextlib.contextmanager
-def _lost_workers_explained(workers: int) -> Iterator[None]:
-    """Within it, an error that says what to do when another host is lost."""
-    import tensorflow as tf
-
-    try:
-        yield
-    except tf.errors.OpError as error:
-        if workers == 1:
-            raise
-        raise ValueError(
-            f"another worker was lost ({error.message.splitlines()[0]:.200}): run all of them again with the same "
-            "command; they go on from the newest checkpoint"
-        ) from None
-
-
-def make_state(
-    run_data: RunData, model_settings: config.ModelSettings, train_settings: config.TrainSettings, devices: Devices
-) -> tuple[TrainingState, TrainingSteps]:
-    """A training of this data before its first step, and what takes its steps."""
-    import tensorflow as tf
-
-    from training.state import TrainingState
-    from training.step import TrainingSteps
-
-    deterministic = train_settings.deterministic
-    if deterministic == "auto":
-        deterministic = not tf.config.list_physical_devices("GPU")
-    utils.seed_everything(train_settings.seed, deterministic)
-    classes = len(run_data.classes)
-    state = TrainingState(run_data.training.features.shape[1], classes, model_settings, train_settings, devices)
-    return state, TrainingSteps(state, train_settings, class_weights(run_data.training, classes, train_settings))
-
-
-def take_up(checkpoints: Checkpoints, resume: bool) -> bool:
-    """Go on from the newest checkpoint; whether there is one. Raises ValueError when `resume` asks for one in vain."""
-    there = checkpoints.restore()
-    if resume and not there:
-        folder = checkpoints.folder.parent
-        raise ValueError(f"{folder}: holds no checkpoint that --resume could go on with; leave it out to begin anew")
-    return there
-
-
-def begin_with(state: TrainingState, classes: tuple[str, ...], other: Path | None) -> None:
-    """Begin with the weights of the `other` run, where one is given."""
-    if other:
-        from training.warm_start import take_weights
-
-        known = take_weights(state.classifier, classes, other)
-        state.begin_averages()
-        utils.LOGGER.info("weights of %s, which knows %d of %d classes", other, known, len(classes))
-
-
-def refuse_differences(differing: list[str], saved_config: Path) -> None:
-    """Raise ValueError that names in what settings and those of the run that was begun are `differing`, if anything."""
-    if differing:
-        raise ValueError(
-            f"{saved_config}: this run was begun with other settings: {'; '.join(differing)}. Use -c {saved_config} to "
-            "go on with it, --fresh to start it over, or another paths.model_dir"
-        )
 
 
 def export(folder: Path, form: str) -> int:

@@ -154,16 +154,20 @@ def load(name: str, *assignments: str) -> config.Config:
     return config.load(PROJECT / f"configs/{name}.yml", list(assignments))
 
 
+def extracted(name: str, paths: dict[str, Path], *subsets: str) -> list[str]:
+    """The settings of these `paths`; features are extracted as configs/NAME.yml says, where they are not there."""
+    settings = [f"paths.{key}={path}" for key, path in paths.items()]
+    options = [part for setting in settings for part in ("--set", setting)]
+    run_stage("feature_map_extractor.py", "-c", f"configs/{name}.yml", *options, *subsets)
+    return settings
+
+
 def fights_paths(arguments: argparse.Namespace) -> list[str]:
     """Where the surveillance fights are; features are extracted when they are not there."""
     folder = arguments.data / "fights"
-    paths = [
-        f"paths.json_data_path={folder / 'fights.json'}", f"paths.videos_folder={folder / 'videos'}",
-        f"paths.feature_map_folder={arguments.work / 'fights'}",
-    ]  # fmt: skip
-    options = [part for path in paths for part in ("--set", path)]
-    run_stage("feature_map_extractor.py", "-c", "configs/fights.yml", *options, "training", "validation")
-    return paths
+    own = {"json_data_path": folder / "fights.json", "videos_folder": folder / "videos",
+           "feature_map_folder": arguments.work / "fights"}  # fmt: skip
+    return extracted("fights", own, "training", "validation")
 
 
 def salads_paths(arguments: argparse.Namespace) -> list[list[str]]:

@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 import utils  # noqa: E402
-from benchmarks.accuracy import load, run_stage, train_and_predict  # noqa: E402
+from benchmarks.accuracy import extracted, load, run_stage, train_and_predict  # noqa: E402
 
 OUTPUTS = ("softmax", "sigmoid")
 
@@ -25,13 +25,9 @@ OUTPUTS = ("softmax", "sigmoid")
 def prepare(folder: Path) -> list[str]:
     """Draw the set and extract its features, as far as they are not there; returns the settings that name them."""
     run_stage("sample_videos.py", "--overlapping", "--output", str(folder))
-    paths = [
-        f"paths.json_data_path={folder / 'annotations.json'}", f"paths.videos_folder={folder / 'videos'}",
-        f"paths.feature_map_folder={folder / 'features'}",
-    ]  # fmt: skip
-    options = [part for path in paths for part in ("--set", path)]
-    run_stage("feature_map_extractor.py", "-c", "configs/sample.yml", *options, "training", "testing")
-    return paths
+    own = {"json_data_path": folder / "annotations.json", "videos_folder": folder / "videos",
+           "feature_map_folder": folder / "features"}  # fmt: skip
+    return extracted("sample", own, "training", "testing")
 
 
 def average_map(paths: list[str], output: str, seed: int) -> float:

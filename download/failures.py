@@ -14,11 +14,6 @@ from dataclasses import dataclass
 
 from utils import one_line
 
-REASONS = (
-    "private", "removed", "copyright", "geo_blocked", "sign_in", "bot_check", "http_403", "http_404", "http_410",
-    "http_429", "http_5xx", "no_format", "network", "too_short", "too_long", "not_a_video", "bad_file", "other",
-)  # fmt: skip
-
 # equal failures in a row after which a reason is final. One bad delivery can happen, so a bad file is believed the
 # second time; reasons that are not listed pass and are always tried again
 BELIEVED_AFTER = {

@@ -7,7 +7,8 @@ PyTorch, by an unpickler that knows only what a dictionary of tensors needs, so 
 import importlib.util
 import io
 import math
-import pickletools
+import pickle
+import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,14 +35,18 @@ STAGES = (
     (3, 1, 320, 6, 1),
 )
 
-# what a weight file may make us do; lite2 has 25 MB and 14,000 opcodes
-MAX_FILE_BYTES = 256 << 20
-MAX_OPCODES = 200_000
+# what a weight file may make us do; lite2 has 25 MB, and 14,000 opcodes in its pickles
+MAX_FILE_BYTES, MAX_PICKLES_BYTES = 256 << 20, 1 << 20
 MAX_AXES = 8
 DTYPES = {"torch FloatStorage": np.dtype("<f4"), "torch LongStorage": np.dtype("<i8")}
-GLOBALS = {*DTYPES, "collections OrderedDict", "torch._utils _rebuild_tensor_v2"}
-CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-CONTAINERS = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
+OPCODES = (
+    pickle.PROTO + pickle.STOP + pickle.MARK + pickle.NONE + pickle.NEWTRUE + pickle.NEWFALSE
+    + pickle.BININT + pickle.BININT1 + pickle.BININT2 + pickle.LONG1 + pickle.BINUNICODE
+    + pickle.EMPTY_DICT + pickle.EMPTY_LIST + pickle.APPENDS
+    + pickle.EMPTY_TUPLE + pickle.TUPLE + pickle.TUPLE1 + pickle.TUPLE2 + pickle.TUPLE3
+    + pickle.BINPUT + pickle.LONG_BINPUT + pickle.BINGET + pickle.LONG_BINGET
+    + pickle.GLOBAL + pickle.BINPERSID + pickle.REDUCE
+)  # fmt: skip
 
 
 def build(version: str, resize: tuple[int, int] | None = None, include_top: bool = False) -> keras.Model:
@@ -203,7 +208,7 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
             data = file.read(size)
         if data.startswith(b"PK"):
             raise ValueError("expected PyTorch's format of before 1.6, received the zip format of later ones")
-        stream = io.BytesIO(data)
+        stream = io.BytesIO(data[:MAX_PICKLES_BYTES])
         for what, expected in (("magic number", 0x1950A86A20F9469CFC6C), ("protocol", 1001)):
             if _unpickle(stream) != expected:
                 raise ValueError(f"expected the {what} {expected:#x}, received another")
@@ -249,85 +254,62 @@ def _view(name: str, tensor: _Tensor, storage: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps, writeable=False)
 
 
+class _Opcodes(dict):
+    def __missing__(self, opcode: int) -> None:
+        raise ValueError(f"refused the pickle opcode {bytes([opcode])!r}")
+
+
+class _Unpickler(pickle._Unpickler):
+    """Knows the opcodes and the names that a dictionary of tensors needs.
+
+    It is the one in Python, since that in C makes room for as many values as a pickle claims to have.
+    """
+
+    dispatch = _Opcodes({opcode: pickle._Unpickler.dispatch[opcode] for opcode in OPCODES})
+
+    def find_class(self, module: str, name: str) -> Any:
+        match f"{module} {name}":
+            case "collections OrderedDict":
+                return lambda: {}
+            case "torch._utils _rebuild_tensor_v2":
+                return _tensor
+            case kind if kind in DTYPES:
+                return kind
+            case other:
+                raise ValueError(f"refused the global {other[:80]!r}")
+
+    def persistent_load(self, description: Any) -> _Storage:
+        match description:
+            case ("storage", str(kind), str(key), str(), int(count), None) if kind in DTYPES and _is_size(count):
+                return _Storage(key, np.dtype(DTYPES[kind]), count)
+        raise ValueError("expected the description of a storage of float32 or int64")
+
+    def set_items(self, items: list) -> None:
+        # only names, whose hashes are cheap: that of a tuple nested deep enough would end the process
+        if len(items) % 2 or not all(isinstance(key, str) for key in items[::2]):
+            raise ValueError("expected a dictionary with strings as keys")
+        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+
+    dispatch[pickle.SETITEM[0]] = lambda self: self.set_items([self.stack.pop(-2), self.stack.pop()])
+    dispatch[pickle.SETITEMS[0]] = lambda self: self.set_items(self.pop_mark())
+    dispatch[pickle.BUILD[0]] = lambda self: self.stack.pop()  # the versions of the modules, which hold no tensor
+
+
 def _unpickle(stream: io.BytesIO) -> Any:
     """Run the pickle at the stream's position; refuse every opcode and every global that it does not expect."""
-    stack, marks, memo = [], [], {}
     try:
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if number == MAX_OPCODES:
-                raise ValueError(f"expected at most {MAX_OPCODES:,} opcodes in a pickle")
-            if opcode.name == "STOP":
-                return stack.pop()
-            _step(opcode.name, argument, stack, marks, memo)
-    except (AttributeError, IndexError, KeyError) as error:
-        raise ValueError("malformed pickle") from error
+        return _Unpickler(stream).load()
+    except (AttributeError, EOFError, IndexError, KeyError, TypeError, struct.error, pickle.UnpicklingError) as error:
+        raise ValueError(f"malformed pickle, or pickles of over {MAX_PICKLES_BYTES:,} bytes") from error
 
 
-def _step(opcode: str, argument: Any, stack: list[Any], marks: list[int], memo: dict[int, Any]) -> None:
-    def take(start: int) -> list[Any]:
-        items = stack[start:]
-        del stack[start:]
-        return items
-
-    match opcode:
-        case "PROTO":
-            pass
-        case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINUNICODE":
-            stack.append(argument)
-        case "NONE" | "NEWTRUE" | "NEWFALSE":
-            stack.append(CONSTANTS[opcode])
-        case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
-            stack.append(CONTAINERS[opcode]())
-        case "MARK":
-            marks.append(len(stack))
-        case "TUPLE":
-            stack.append(tuple(take(marks.pop())))
-        case "TUPLE1" | "TUPLE2" | "TUPLE3":
-            stack.append(tuple(take(-int(opcode[-1]))))
-        case "APPENDS":
-            items = take(marks.pop())
-            stack[-1].extend(items)
-        case "SETITEM" | "SETITEMS":
-            items = take(-2 if opcode == "SETITEM" else marks.pop())
-            # only names, whose hashes are cheap: that of a tuple nested deep enough would end the process
-            if len(items) % 2 or not all(isinstance(key, str) for key in items[::2]):
-                raise ValueError("expected a dictionary with strings as keys")
-            stack[-1].update(zip(items[::2], items[1::2], strict=True))
-        case "BINPUT" | "LONG_BINPUT":
-            memo[argument] = stack[-1]
-        case "BINGET" | "LONG_BINGET":
-            stack.append(memo[argument])
-        case "GLOBAL":
-            if argument not in GLOBALS:
-                raise ValueError(f"refused the global {argument[:80]!r}")
-            stack.append(argument)
-        case "BINPERSID":
-            stack.append(_storage(stack.pop()))
-        case "REDUCE":
-            arguments = stack.pop()
-            stack.append(_call(stack.pop(), arguments))
-        case "BUILD":
-            stack.pop()  # the versions of the modules, which hold no tensor
-        case _:
-            raise ValueError(f"refused the pickle opcode {opcode}")
-
-
-def _storage(description: Any) -> _Storage:
-    match description:
-        case ("storage", str(kind), str(key), str(), int(count), None) if kind in DTYPES and _is_size(count):
-            return _Storage(key, np.dtype(DTYPES[kind]), count)
-    raise ValueError("expected the description of a storage of float32 or int64")
-
-
-def _call(function: Any, arguments: Any) -> _Tensor | dict[str, Any]:
-    match function, arguments:
-        case "collections OrderedDict", ():
-            return {}
-        case "torch._utils _rebuild_tensor_v2", (_Storage() as storage, offset, tuple(shape), tuple(strides), _, _):
+def _tensor(*arguments: Any) -> _Tensor:
+    match arguments:
+        case (_Storage() as storage, offset, tuple(shape), tuple(strides), _, _):
             fits = len(shape) == len(strides) <= MAX_AXES
             if fits and all(_is_size(number) for number in (offset, *shape, *strides)):
                 return _Tensor(storage, offset, shape, strides)
-    raise ValueError("expected the description of a tensor or of an empty dictionary")
+    raise ValueError("expected the description of a tensor")
 
 
 def _is_size(number: Any) -> bool:

@@ -14,7 +14,12 @@ from download_server import make_video
 from annotations import Video
 from download import failures
 from download.attempt import Task, attempt
-from download.failures import BELIEVED_AFTER, REASONS, advice, classify
+from download.failures import BELIEVED_AFTER, advice, classify
+
+REASONS = (
+    "private", "removed", "copyright", "geo_blocked", "sign_in", "bot_check", "http_403", "http_404", "http_410",
+    "http_429", "http_5xx", "no_format", "network", "too_short", "too_long", "not_a_video", "bad_file", "other",
+)  # fmt: skip
 
 yt_dlp = pytest.importorskip("yt_dlp", reason="requirements-download.txt is not installed")
 

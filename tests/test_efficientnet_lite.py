@@ -249,9 +249,9 @@ def test_a_small_pickle_cannot_fill_the_memory(tmp_path):
     assert peak < 5_000_000
 
 
-def test_limits_of_size_and_of_opcodes(tmp_path, monkeypatch):
-    monkeypatch.setattr(efficientnet_lite, "MAX_OPCODES", 30)
-    with pytest.raises(ValueError, match="at most 30 opcodes"):
+def test_limits_of_size_and_of_pickles(tmp_path, monkeypatch):
+    monkeypatch.setattr(efficientnet_lite, "MAX_PICKLES_BYTES", 60)
+    with pytest.raises(ValueError, match="pickles of over 60 bytes"):
         read(tmp_path, weights())
     monkeypatch.setattr(efficientnet_lite, "MAX_FILE_BYTES", 100)
     with pytest.raises(ValueError, match="at most 100 bytes, received 2"):

@@ -6,6 +6,7 @@ that one device would take with the whole batch. Worker 0 of several, the chief,
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -122,3 +123,17 @@ def _cluster() -> dict | None:
         f'TF_CONFIG: expected {{"cluster": {{"worker": [addresses]}}, "task": {{"type": "worker", "index": number}}}}, '
         f"received {text:.200}"
     )
+
+
+@contextlib.contextmanager
+def lost_workers_explained(workers: int) -> Iterator[None]:
+    """Within it, an error that says what to do when another host is lost."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if workers == 1:
+            raise
+        raise ValueError(
+            f"another worker was lost ({error.message.splitlines()[0]:.200}): run all of them again with the same "
+            "command; they go on from the newest checkpoint"
+        ) from None
