@@ -190,22 +190,6 @@ def _quality(view: VideoView) -> float:
     return right.sum() / len(view.truth)
 
 
-def _network(chosen: config.ModelSettings) -> str:
-    """The members of a model in words."""
-    recurrent, convolutional = chosen.members["recurrent"], chosen.members["convolutional"]
-    layers = f"{chosen.num_layers} layer{'s' * (chosen.num_layers > 1)} of {chosen.num_nodes} units a direction"
-    members = [
-        f"{count if count > 1 else ''} {name}{'s' * (count > 1)}{more}".strip()
-        for count, name, more in (
-            (recurrent, f"bidirectional {chosen.cell_type.upper()}", f" ({layers})"),
-            (convolutional, "network", " of dilated convolutions"),
-        )
-        if count
-    ]
-    words = f"{' and '.join(members)}{', averaged,' if recurrent + convolutional > 1 else ''}"
-    return words[0].upper() + words[1:]
-
-
 def _describe_model(paths: config.PathSettings, annotated: Annotations) -> str:
     """The model of a run, its training data and its classes, in sentences."""
     folder = paths.model_dir
@@ -213,7 +197,7 @@ def _describe_model(paths: config.PathSettings, annotated: Annotations) -> str:
         data = f"“{annotated.version or annotated.source.name}”"
         return f"Predictions for {data}; what made them left no model.json and config.yml here."
     run = run_folder.read_run(folder, paths.json_data_path)
-    made_of = f"{_network(run.settings.model)} on {run.backbone} features"
+    made_of = f"{run_folder.network(run.settings.model)} on {run.features['backbone']} features"
     return f"{made_of}, {run.learnt()}. It {run.known()}. {run.caution()}".rstrip()
 
 

@@ -78,7 +78,7 @@ class Run:
     folder: Path
     settings: config.Config
     classes: tuple[str, ...]
-    backbone: str  # of the features; "imported" where another tool made them
+    features: dict  # how they were made, as in extractor.json
     version: str  # of the annotations it was trained on; "" where nothing says it
     file: str  # the name of theirs
     videos: int  # it was trained on; 0 where nothing says it
@@ -111,6 +111,22 @@ class Run:
         return "It knows drawn figures only: for real videos, train one on your own (README, “Your own videos”)."
 
 
+def network(chosen: config.ModelSettings) -> str:
+    """The members of a model in words."""
+    recurrent, convolutional = chosen.members["recurrent"], chosen.members["convolutional"]
+    layers = f"{chosen.num_layers} layer{'s' * (chosen.num_layers > 1)} of {chosen.num_nodes} units a direction"
+    members = [
+        f"{count if count > 1 else ''} {name}{'s' * (count > 1)}{more}".strip()
+        for count, name, more in (
+            (recurrent, f"bidirectional {chosen.cell_type.upper()}", f" ({layers})"),
+            (convolutional, "network", " of dilated convolutions"),
+        )
+        if count
+    ]
+    words = f"{' and '.join(members)}{', averaged,' if recurrent + convolutional > 1 else ''}"
+    return words[0].upper() + words[1:]
+
+
 def find_run(given: str | Path | None = None) -> Run:
     """The run that `given` names: its folder, or the `saved_model` folder beside its model.json and config.yml.
 
@@ -138,7 +154,7 @@ def find_run(given: str | Path | None = None) -> Run:
             f"them): {', '.join(missing)} missing in {folder}"
         )
     run = read_run(folder.resolve())
-    if run.backbone == "imported":
+    if run.features["backbone"] == "imported":
         raise ValueError(
             f"{run.folder}: trained on imported features, which another tool made: they cannot be made of a video "
             "here. Use predictions_json.py on imported features, or train on those of feature_map_extractor.py"
@@ -155,13 +171,13 @@ def read_run(folder: Path, annotated: Path | None = None) -> Run:
     description: Any = utils.read_json(folder / DESCRIPTION)
     try:
         classes = tuple(str(name) for name in description["classes"])
-        backbone = str(description["features"]["backbone"])
+        features = {**description["features"], "backbone": str(description["features"]["backbone"])}
     except (KeyError, TypeError):
         raise ValueError(f"{folder / DESCRIPTION}: expected what trainer.py writes; train again") from None
     settings = config.load(folder / CONFIG)
     settings = settings.model_copy(update={"predict": own_decoding(folder, settings.predict)})
     training_data = _training_data(description, annotated or settings.paths.json_data_path)
-    return Run(folder, settings, classes, backbone, *training_data)
+    return Run(folder, settings, classes, features, *training_data)
 
 
 def _training_data(description: dict, file: Path) -> tuple[str, str, int]:

@@ -28,14 +28,7 @@ def write_card(folder: Path) -> Path | None:
     described, settings_file = folder / run_folder.DESCRIPTION, folder / run_folder.CONFIG
     if not described.is_file() or not settings_file.is_file():
         return None
-    model: Any = utils.read_json(described)
-    try:
-        classes, features = [str(name) for name in model["classes"][1:]], dict(model["features"])
-        data = dict(model.get("training_data") or {})
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{described}: expected what trainer.py writes; train again") from None
-    settings = config.load(settings_file)
-    measured = []
+    run, measured = run_folder.read_run(folder), []
     for subset in config.SUBSETS:
         path = run_folder.evaluation_file(folder, "metrics", subset)
         if path.is_file() and path.stat().st_mtime_ns >= described.stat().st_mtime_ns:
@@ -48,9 +41,8 @@ def write_card(folder: Path) -> Path | None:
     )  # fmt: skip
     environment.filters |= {"plain": _plain, "percent": _percent, "between": _between}
     text = environment.get_template("model_card.md.j2").render(
-        name=folder.name, classes=classes, features=features, data=data, model=settings.model, measured=measured,
-        settings={name: getattr(settings, name).model_dump(mode="json") for name in SHOWN_SETTINGS},
-        drawn=str(data.get("version", "")).startswith(run_folder.SAMPLE_VERSION),
+        run=run, network=run_folder.network(run.settings.model), measured=measured,
+        settings={name: getattr(run.settings, name).model_dump(mode="json") for name in SHOWN_SETTINGS},
         uncalibrated=[m for m in measured if not m.get("reliability") or m["reliability"]["error"] > OFF],
     )  # fmt: skip
     utils.write_text(folder / NAME, text)

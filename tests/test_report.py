@@ -11,6 +11,7 @@ from made_videos import make_video
 import annotations
 import config
 import report
+import run_folder
 from evaluation import errors, predictions
 from report_page import rendering
 
@@ -101,7 +102,7 @@ def test_the_model_is_described(run):
 
 def test_the_members_of_a_model_are_told():
     def network(**changes):
-        return report._network(config.load().model.model_copy(update=changes))
+        return run_folder.network(config.load().model.model_copy(update=changes))
 
     one = "Bidirectional LSTM (1 layer of 34 units a direction)"
     assert network(num_layers=1, num_nodes=34) == one
