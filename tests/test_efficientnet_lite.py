@@ -241,7 +241,7 @@ def test_a_pickle_cannot_run_code(tmp_path, protocol, place):
 
 
 def test_a_small_pickle_cannot_fill_the_memory(tmp_path):
-    memo = b"r" + struct.pack("<I", 2**32 - 1)  # Python's unpickler would make room for so many entries
+    memo = b"r" + struct.pack("<I", 2**32 - 1)  # the unpickler in C would make room for so many entries
     tracemalloc.start()
     read(tmp_path, weights(dictionary(a=tensor() + memo)))
     _, peak = tracemalloc.get_traced_memory()
