@@ -250,8 +250,8 @@ def test_a_small_pickle_cannot_fill_the_memory(tmp_path):
 
 
 def test_limits_of_size_and_of_pickles(tmp_path, monkeypatch):
-    monkeypatch.setattr(efficientnet_lite, "MAX_PICKLES_BYTES", 60)
-    with pytest.raises(ValueError, match="pickles of over 60 bytes"):
+    monkeypatch.setattr(efficientnet_lite, "MAX_PICKLES_BYTES", 30)
+    with pytest.raises(ValueError, match="pickles of over 30 bytes"):
         read(tmp_path, weights())
     monkeypatch.setattr(efficientnet_lite, "MAX_FILE_BYTES", 100)
     with pytest.raises(ValueError, match="at most 100 bytes, received 2"):
