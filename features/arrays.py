@@ -90,7 +90,8 @@ def as_video(
     timestamps = next((times[:rows] for _, times in read if times is not None), None)
     times, covered, step, end = _place(paths[0], rows, timestamps, placing, annotated)
     if abs(covered - annotated) > max(LENGTH_SHARE * annotated, LENGTH_ROWS * step):
-        said, remedy = f"at {placing}", "is the rate another, or the array [D, T] instead of [T, D] (--layout DT)?"
+        said = f"at {placing}"
+        remedy = "is the rate another, has every video so many rows (--rescale), or is the array [D, T] (--layout DT)?"
         if timestamps is not None:
             said, remedy = "by its timestamps", "are these no seconds (timestamps_ms are milliseconds)?"
         raise ValueError(

@@ -44,7 +44,7 @@ def test_every_fault_ends_with_its_reason(tmp_path, capsys, backend):
     skip_without(backend)
     faults = {f"{'-_a'[number % 3]}{number:02d}": fault for number, fault in enumerate(FAULTS)}
     place = Place(tmp_path, faults)
-    patient = {"backend": backend, "timeout_seconds": 1}  # on a busy machine others than the stalled one take long, too
+    patient = {"backend": backend, "timeout_seconds": 2}  # on a busy machine others than the stalled one take long, too
     with FaultyServer(place.bodies, faults) as server:
         assert run(place.command(server, **patient, workers=4, attempts=2)) == 0
         place.check_all()
