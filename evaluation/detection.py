@@ -31,6 +31,9 @@ class Instances:
         """[N] int: one number for each pair of video and class."""
         return self.videos * num_classes + self.classes
 
+    def take(self, rows: np.ndarray) -> Instances:
+        return Instances(self.videos[rows], self.classes[rows], self.spans[rows])
+
 
 @dataclass(frozen=True)
 class Detection:

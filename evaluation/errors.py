@@ -15,7 +15,7 @@ import annotations
 import config
 import segments
 from annotations import Annotations
-from evaluation import detection, matching, options, predictions
+from evaluation import detection, intervals, matching, options, predictions, terminal
 
 KINDS = ("true positive", "double detection", "wrong label", "localization", "confusion", "background")
 LOWEST_TIOU = 0.1  # what overlaps no segment by this much is a background error
@@ -63,7 +63,9 @@ def analyse(
       JSON values; shares are 0 to 1. `profile` counts the kinds in each tenth: the predictions of rank (n - 1) G to n G
       of their class. `gain` is what the mAP wins when all errors of a kind are taken away. `misses` counts the segments
       and the missed ones by length in seconds, by coverage (length / the video's duration) and by the number of
-      instances (segments of the class in the video), each bin with the range (`above`, `to`] of its values.
+      instances (segments of the class in the video), each bin with the range (`above`, `to`] of its values. `intervals`
+      has those of these shares (of `profile`, of the predictions of a tenth, each with the rank that it has in the
+      subset) under the same names.
 
     Raises:
       ValueError: a threshold or bins that cannot be, a subset without annotated segments, a prediction that cannot be
@@ -78,12 +80,18 @@ def analyse(
     positives = np.bincount(truth.classes, minlength=len(classes))
     tenth = matching.ranks(predicted.classes) // positives[predicted.classes]
     best = np.flatnonzero(tenth < GROUPS)
-    chosen = detection.Instances(predicted.videos[best], predicted.classes[best], predicted.spans[best])
+    chosen = predicted.take(best)
     taken = detection.matches(truth, chosen, np.array([threshold]), len(classes))[:, 0]
     kinds = np.where(taken >= 0, 0, _error_kinds(truth, chosen, threshold))
-    counts = np.zeros((GROUPS, len(KINDS)), np.int64)
-    np.add.at(counts, (tenth[best], kinds), 1)
     durations = np.array([video.duration for video in annotated.subset(subset)])
+    # the draws serve an average precision a kind
+    weights = intervals.draw(len(durations), len(KINDS) * len(best))
+    profile, *shares = _profile(chosen.videos, tenth[best], kinds, weights)
+    gains, *gained = _gains(chosen, truth, kinds, len(classes), weights)
+    misses, lost = _misses(truth, taken, durations, len(classes), BINS[bins], weights)
+    spans = intervals.heading(weights, classes, truth)
+    if len(durations) > 1:
+        spans |= dict(zip(("profile", "mAP", "gain", "misses"), (*shares, *gained, lost), strict=True))
     return {
         "subset": subset,
         "tiou": threshold,
@@ -93,9 +101,10 @@ def analyse(
         "predictions": len(predicted.videos),
         "analysed_predictions": len(best),
         "ignored_predictions": compared.ignored,
-        "profile": [dict(zip(KINDS, row, strict=True)) for row in counts.tolist()],
-        **_gains(chosen.classes, kinds, positives),
-        "misses": {"bins": bins, **_misses(truth, taken, durations, len(classes), BINS[bins])},
+        "profile": profile,
+        **gains,
+        "misses": {"bins": bins, **misses},
+        "intervals": spans,
     }
 
 
@@ -142,20 +151,45 @@ def _error_kinds(truth: detection.Instances, predicted: detection.Instances, thr
     )
 
 
-def _gains(classes: np.ndarray, kinds: np.ndarray, positives: np.ndarray) -> dict:
-    """The mAP, and what it wins without the errors of each kind: [N] and [N] int, best first, [K] -> JSON values."""
+def _profile(
+    owners: np.ndarray, tenth: np.ndarray, kinds: np.ndarray, weights: np.ndarray
+) -> tuple[list[dict], list[dict]]:
+    """How many of N predictions, of videos [N], are of each kind [N] in each tenth [N]; intervals of these shares."""
+    others = max(owners.max(initial=0) + 1 - weights.shape[1], 0)  # videos that are not annotated are in every draw
+    weights = np.pad(weights, ((0, 0), (0, others)), constant_values=1)
+    counts = np.zeros((weights.shape[1], GROUPS, len(KINDS)), np.int64)
+    np.add.at(counts, (owners, tenth, kinds), 1)
+    parts, wholes = counts.reshape(len(counts), -1), np.repeat(counts.sum(axis=2), len(KINDS), axis=1)
+    ends = intervals.of_quotients(parts, wholes, weights)
+    rows = [ends[first : first + len(KINDS)] for first in range(0, len(ends), len(KINDS))]
+    profile, spans = ([dict(zip(KINDS, row, strict=True)) for row in some] for some in (counts.sum(0).tolist(), rows))
+    return profile, spans
 
-    def mean_average_precision(kept: np.ndarray) -> float:
-        return float(detection.areas(classes[kept], kinds[kept, None] == 0, positives).mean())
 
-    all_of_them = mean_average_precision(np.full(len(kinds), True))
-    errors = enumerate(KINDS[1:], start=1)
-    gain = {name: mean_average_precision(kinds != kind) - all_of_them for kind, name in errors}
-    return {"mAP": all_of_them, "gain": gain}
+def _gains(
+    chosen: detection.Instances, truth: detection.Instances, kinds: np.ndarray, num_classes: int, weights: np.ndarray
+) -> tuple[dict, list, dict]:
+    """The mAP of the N predictions [N], and what it wins without the errors of each kind; the intervals of both."""
+
+    def mean_average_precision(kept: np.ndarray) -> tuple[float, np.ndarray]:
+        ranked = detection.Ranked(chosen.take(kept), truth, kinds[kept, None] == 0)
+        draws = intervals.over_classes(intervals.average_precisions(ranked, weights, num_classes))[:, 0]
+        return float(ranked.areas(num_classes).mean()), draws
+
+    figure, drawn = mean_average_precision(np.arange(len(kinds)))
+    gain, ends = {}, {}
+    for kind, name in enumerate(KINDS[1:], start=1):
+        without, drawn_without = mean_average_precision(np.flatnonzero(kinds != kind))
+        gain[name] = without - figure
+        ends[name] = intervals.of_shares(drawn_without - drawn, gain[name])
+    return {"mAP": figure, "gain": gain}, intervals.of_shares(drawn, figure), ends
 
 
-def _misses(truth: detection.Instances, taken: np.ndarray, durations: np.ndarray, num_classes: int, bins: dict) -> dict:
-    """Segments and missed segments, in all and by bin: see `analyse`; durations [videos] seconds -> JSON values."""
+def _misses(
+    truth: detection.Instances, taken: np.ndarray, durations: np.ndarray, num_classes: int, bins: dict,
+    weights: np.ndarray,
+) -> tuple[dict, dict]:  # fmt: skip
+    """Segments and missed segments, in all and by bin, see `analyse`, and the intervals; durations [V] seconds."""
     missed = np.ones(len(truth.videos), bool)
     missed[taken[taken >= 0]] = False
     lengths = np.ptp(truth.spans, axis=1)
@@ -163,12 +197,22 @@ def _misses(truth: detection.Instances, taken: np.ndarray, durations: np.ndarray
     coverage = np.divide(lengths, durations[truth.videos], out=np.ones_like(lengths), where=durations[truth.videos] > 0)
     _, place, sizes = np.unique(truth.keys(num_classes), return_inverse=True, return_counts=True)
     values = {"length": lengths, "coverage": coverage, "instances": sizes[place]}
-    return {"missed": int(missed.sum())} | {name: _binned(values[name], missed, bins[name]) for name in values}
+    places = {name: np.searchsorted(bins[name], some, side="left") for name, some in values.items()}
+
+    def spans(place: np.ndarray, size: int) -> list:
+        cells = truth.videos * size + place
+        parts, wholes = (
+            np.bincount(cells, some, len(durations) * size).reshape(-1, size) for some in (missed, None)
+        )
+        return intervals.of_quotients(parts, wholes, weights)
+
+    counts = {"missed": int(missed.sum())} | {name: _binned(places[name], missed, bins[name]) for name in values}
+    each = {name: spans(places[name], len(bins[name]) + 1) for name in values}
+    return counts, {"missed": spans(np.zeros_like(truth.videos), 1)[0]} | each
 
 
-def _binned(values: np.ndarray, missed: np.ndarray, ends: Sequence[float]) -> list[dict]:
-    """Counts of all and of the missed [M] values in each bin; the last bin has no end (null)."""
-    place = np.searchsorted(ends, values, side="left")
+def _binned(place: np.ndarray, missed: np.ndarray, ends: Sequence[float]) -> list[dict]:
+    """Counts of all and of the missed [M] segments in each bin [M]; the last bin has no end (null)."""
     counts = np.stack([np.bincount(place[kept], minlength=len(ends) + 1) for kept in (slice(None), missed)], axis=1)
     edges = zip((0, *ends), (*ends, None), counts.tolist(), strict=True)
     return [
@@ -179,14 +223,16 @@ def _binned(values: np.ndarray, missed: np.ndarray, ends: Sequence[float]) -> li
 
 def table(analysis: dict) -> str:
     """Aligned lines for the terminal, in percent."""
-    total, ignored = analysis["segments"], analysis["ignored_predictions"]
+    total, ignored, spans = analysis["segments"], analysis["ignored_predictions"], analysis["intervals"]
     tenths = [counts for counts in analysis["profile"] if any(counts.values())]
     lines = [
         f"{analysis['subset']}: {total:,} segments of {analysis['classes']} classes; "
         f"{analysis['analysed_predictions']:,} of {analysis['predictions']:,} predictions: "
         f"the best {GROUPS} G of each class, which has G segments"
         + (f"; {ignored:,} of other labels ignored" if ignored else ""),
-        f"mAP@{analysis['tiou']:g} {100 * analysis['mAP']:.2f}; values in percent; gain: of mAP without these errors",
+        f"mAP@{analysis['tiou']:g} {100 * analysis['mAP']:.2f}{terminal.span(spans.get('mAP'))}; values in percent"
+        f"{terminal.drawn(spans)}; gain: of mAP without these errors",
+        *terminal.rough(spans),
         "",
         f"{'predictions to rank':<20}" + "".join(f"{f'{n} G':>7}" for n in range(1, len(tenths) + 1)) + f"{'gain':>9}",
         f"{'number':<20}" + "".join(f"{sum(counts.values()):>7,}" for counts in tenths),
@@ -195,14 +241,28 @@ def table(analysis: dict) -> str:
         shares = "".join(f"{_percent(counts[kind], sum(counts.values())):>7}" for counts in tenths)
         gain = f"{100 * analysis['gain'][kind]:>+9.2f}" if kind in analysis["gain"] else ""
         lines.append(f"{kind:<20}{shares}{gain}")
-    misses = analysis["misses"]
-    lines += ["", f"missed: {misses['missed']:,} of {total:,} segments, {_percent(misses['missed'], total)} %"]
+        for n, side in enumerate(("low", "high") if "profile" in spans else ()):
+            ends = "".join(f"{_end(some[kind], n):>7}" for some in spans["profile"][: len(tenths)])
+            gained = f"{100 * spans['gain'][kind][n]:>+9.2f}" if kind in spans["gain"] else ""
+            lines.append(f"{f'  {side}':<20}{ends}{gained}")
+    return "\n".join([*lines, *_miss_lines(analysis["misses"], total, spans.get("misses", {}))])
+
+
+def _miss_lines(misses: dict, total: int, spans: dict) -> list[str]:
+    """The lines of missed segments; `spans`: their intervals, by the same names."""
+    share = f"{_percent(misses['missed'], total)} %{terminal.span(spans.get('missed'))}"
+    lines = ["", f"missed: {misses['missed']:,} of {total:,} segments, {share}"]
     for name in BINS[misses["bins"]]:
         heads = [f"{size['size']} {bin_range(name, size)}" for size in misses[name]]
         cells = [f"{_percent(size['missed'], size['segments'])} of {size['segments']:,}" for size in misses[name]]
+        ends = [f"{_end(some, 0)} to {_end(some, 1)}" if some else "-" for some in spans.get(name, ())]
         lines += [f"{name:<11}" + "".join(f"{head:>16}" for head in heads)]
-        lines += [f"{'':<11}" + "".join(f"{cell:>16}" for cell in cells)]
-    return "\n".join(lines)
+        lines += ["".join(f"{cell:>16}" for cell in some).rjust(11 + 16 * len(heads)) for some in (cells, ends) if some]
+    return lines
+
+
+def _end(ends: Sequence[float] | None, side: int) -> str:
+    return f"{100 * ends[side]:.1f}" if ends else "-"
 
 
 def _percent(part: int, whole: int) -> str:

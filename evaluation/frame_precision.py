@@ -23,6 +23,8 @@ from prediction.score_file import ScoreFile
 
 HALVES = 1 << 15  # float16 numbers that are not negative, by their bits
 MOST_SCORES = 4_000_000  # counted at once: some 100 MB
+MOST_CELLS = 20_000_000  # of a file's scores, up to which each video's are kept apart for intervals: some 500 MB
+MOST_LEVELS = 1000  # of a class's scores that draws of the videos tell apart
 MOST_LISTED = 100_000  # segments at once as Python's own numbers, which take 20 times the memory
 
 
@@ -34,7 +36,12 @@ class Stretches:
     scores: np.ndarray  # float32; -inf is below any score
     frames: np.ndarray  # int, how many
     right: np.ndarray  # bool
-    total: int  # frames of all videos
+    lengths: np.ndarray  # [V] int, frames of each video
+    videos: np.ndarray | None  # int, 0 to V - 1; None where so many scores are known of all videos together only
+
+    @property
+    def total(self) -> int:
+        return int(self.lengths.sum())
 
 
 def of_predictions(
@@ -61,10 +68,13 @@ def of_predictions(
         spans.append(frames + np.searchsorted(times, table.spans[some], side="left"))
         truth.append(_truth(video, times, index, frames))
         frames += len(times)
-    more, total = _without_scores(videos, rows_of, index, frames)
+    more, lengths = _without_scores(videos, rows_of, index, frames)
+    for number, video in enumerate(videos):
+        if video.id in rows_of:
+            lengths[number] = len(segments.rate_grid(video.duration, rate))
     kept = np.concatenate(rows)
     scored = classes[kept], np.concatenate(spans), table.scores[kept].astype(np.float32)
-    return _stretches(*scored, np.concatenate([*truth, more]), total)
+    return _stretches(*scored, np.concatenate([*truth, more]), lengths, _order(videos, rows_of))
 
 
 def of_file(videos: Sequence[Video], path: Path, index: Mapping[str, int], num_classes: int) -> Stretches:
@@ -73,9 +83,10 @@ def of_file(videos: Sequence[Video], path: Path, index: Mapping[str, int], num_c
     They are float16, so few that the frames of each can be counted.
     """
     counts = np.zeros((2, num_classes * HALVES), np.int64)  # wrong, right
-    found, frames, waiting = {}, 0, []
+    found, frames, waiting = {}, {}, []
+    cells: list[tuple[int, np.ndarray, np.ndarray]] | None = []
     with contextlib.closing(ScoreFile(path)) as scores:
-        for video in videos:
+        for owner, video in enumerate(videos):
             if (some := scores.frames(video.id)) is None:
                 continue
             values = np.zeros((len(some[0]), num_classes), np.float16)
@@ -88,22 +99,41 @@ def of_file(videos: Sequence[Video], path: Path, index: Mapping[str, int], num_c
             # each number a place: whether it is right, its class, its bits but that of the sign
             places = (values.view(np.uint16) & (HALVES - 1)) + HALVES * np.arange(num_classes)
             waiting.append((places + right * (num_classes * HALVES)).ravel())
-            found[video.id], frames = video, frames + len(values)
+            found[video.id], frames[owner] = video, len(values)
+            if cells is not None:
+                cells.append((owner, *np.unique(waiting[-1], return_counts=True)))
+                if sum(len(some) for _, some, _ in cells) > MOST_CELLS:
+                    cells = None
             if sum(map(len, waiting)) >= MOST_SCORES:
                 counts += np.bincount(np.concatenate(waiting), minlength=counts.size).reshape(counts.shape)
                 waiting = []
     counts += np.bincount(np.concatenate([np.zeros(0, np.int64), *waiting]), minlength=counts.size).reshape(2, -1)
-    truth, total = _without_scores(videos, found, index, frames)
-    rest = _stretches(np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros(0, np.float32), truth, total)
-    right, place = np.nonzero(counts)
+    truth, lengths = _without_scores(videos, found, index, sum(frames.values()))
+    lengths[list(frames)] = list(frames.values())
+    none = np.zeros(0, np.int64)
+    rest = _stretches(none, np.zeros((0, 2), np.int64), np.zeros(0, np.float32), truth, lengths, _order(videos, found))
+    if cells is None:
+        place = np.flatnonzero(counts)
+        number, owners = counts.ravel()[place], None
+    else:
+        place, number = (np.concatenate([none, *(one[n] for one in cells)]) for n in (1, 2))
+        owners = np.repeat([one[0] for one in cells], [len(one[1]) for one in cells]).astype(np.int64)
+        owners = np.concatenate([owners, rest.videos])
+    right, place = np.divmod(place, num_classes * HALVES)
     halves = (place % HALVES).astype(np.uint16).view(np.float16)
     return Stretches(
         np.concatenate([place // HALVES, rest.classes]),
         np.concatenate([halves.astype(np.float32), rest.scores]),
-        np.concatenate([counts[right, place], rest.frames]),
+        np.concatenate([number, rest.frames]),
         np.concatenate([right > 0, rest.right]),
-        total,
+        lengths,
+        owners,
     )
+
+
+def _order(videos: Sequence[Video], found: Mapping[str, object]) -> np.ndarray:
+    """The numbers of the videos in the order in which their frames stand: those that are not `found` come last."""
+    return np.argsort([video.id not in found for video in videos], kind="stable")
 
 
 def _truth(video: Video, times: np.ndarray, index: Mapping[str, int], before: int) -> np.ndarray:
@@ -116,22 +146,30 @@ def _truth(video: Video, times: np.ndarray, index: Mapping[str, int], before: in
 
 def _without_scores(
     videos: Sequence[Video], found: Mapping[str, object], index: Mapping[str, int], frames: int
-) -> tuple[np.ndarray, int]:
-    """The truth [M, 3] of the videos that are not `found`, which has `frames` frames, and the frames of all.
+) -> tuple[np.ndarray, np.ndarray]:
+    """The truth [M, 3] of the videos that are not `found`, which has `frames` frames, and their frames [V], else 0.
 
     They are as densely sampled as the others.
     """
     seconds = sum(video.duration for video in videos if video.id in found)
-    truth, total = [np.zeros((0, 3), np.int64)], frames
-    for video in (video for video in videos if video.id not in found and seconds):
-        times = segments.grid_like(video.duration, frames, seconds)
-        truth.append(_truth(video, times, index, total))
-        total += len(times)
-    return np.concatenate(truth), total
+    truth, lengths = [np.zeros((0, 3), np.int64)], np.zeros(len(videos), np.int64)
+    for number, video in enumerate(videos):
+        if video.id not in found and seconds:
+            times = segments.grid_like(video.duration, frames, seconds)
+            truth.append(_truth(video, times, index, frames + int(lengths.sum())))
+            lengths[number] = len(times)
+    return np.concatenate(truth), lengths
 
 
-def _stretches(classes: np.ndarray, spans: np.ndarray, scores: np.ndarray, truth: np.ndarray, total: int) -> Stretches:
-    """Predicted segments, classes [N], frames [N, 2] and scores [N], and annotated ones [M, 3] -> their stretches."""
+def _stretches(
+    classes: np.ndarray, spans: np.ndarray, scores: np.ndarray, truth: np.ndarray, lengths: np.ndarray,
+    order: np.ndarray,
+) -> Stretches:  # fmt: skip
+    """Predicted segments, classes [N], frames [N, 2] and scores [N], and annotated ones [M, 3] -> their stretches.
+
+    lengths: [V] frames; order: [V] numbers of the videos as their frames follow one another.
+    """
+    total, ends = int(lengths.sum()), np.cumsum(lengths[order])
     # the frames of all classes on one line
     places = np.concatenate([classes[:, None] * total + spans, truth[:, :1] * total + truth[:, 1:]])
     borders, inside = np.unique(places, return_inverse=True)
@@ -145,7 +183,10 @@ def _stretches(classes: np.ndarray, spans: np.ndarray, scores: np.ndarray, truth
         right[first:end] = True
     kept = np.flatnonzero(right | (best > -np.inf))
     frames = np.diff(borders, append=0)
-    return Stretches(borders[kept] // max(total, 1), best[kept], frames[kept], right[kept], total)
+    number, place = np.divmod(borders[kept], max(total, 1))
+    # no segment, so no stretch goes beyond its video
+    owners = order[np.searchsorted(ends, place, side="right")]
+    return Stretches(number, best[kept], frames[kept], right[kept], lengths, owners)
 
 
 def frame_average_precision(stretches: Stretches, num_classes: int) -> np.ndarray:
@@ -160,6 +201,40 @@ def frame_average_precision(stretches: Stretches, num_classes: int) -> np.ndarra
             scores = np.append(stretches.scores[rows], np.float32(-np.inf))
             rest = stretches.total - frames.sum()
             result[number] = average_precision(scores, np.append(frames, rest), np.append(right, 0))
+    return result
+
+
+def drawn_average_precisions(stretches: Stretches, weights: np.ndarray, num_classes: int) -> np.ndarray:
+    """[R, K]: the same of each draw [R, V], of `intervals.draw`; NaN also for classes that a draw has no frame of.
+
+    Beyond MOST_LEVELS levels of a class's score at which a frame is right, neighbours count as one.
+    """
+    if stretches.videos is None:
+        raise ValueError("stretches whose videos are not known cannot be drawn")
+    result, videos = np.full((len(weights), num_classes), np.nan), weights.shape[1]
+    for number in range(1, num_classes):
+        rows = np.flatnonzero(stretches.classes == number)
+        owners, frames = stretches.videos[rows], stretches.frames[rows]
+        right = frames * stretches.right[rows]
+        if not right.any():
+            continue
+        rest = stretches.lengths - np.bincount(owners, frames, videos)  # of each video, frames without a score
+        scores = np.concatenate([stretches.scores[rows], np.full(videos, -np.inf, np.float32)])
+        owners, frames = np.concatenate([owners, np.arange(videos)]), np.concatenate([frames, rest])
+        right = np.concatenate([right, np.zeros(videos)])
+        _, place = np.unique(-scores, return_inverse=True)
+        hit = np.bincount(place, right) > 0
+        # levels without a right frame join the next one below; what is below the last changes nothing
+        level, levels = np.cumsum(hit) - hit, int(hit.sum())
+        if levels > MOST_LEVELS:
+            level, levels = level * MOST_LEVELS // levels, MOST_LEVELS
+        cell = owners * (levels + 1) + level[place]
+        shown, hits = (
+            weights @ np.bincount(cell, some, videos * (levels + 1)).reshape(videos, -1)[:, :levels]
+            for some in (frames, right)
+        )  # [R, levels]
+        precision, positives = np.cumsum(hits, axis=1) / np.maximum(np.cumsum(shown, axis=1), 1), hits.sum(axis=1)
+        result[:, number] = (precision * hits).sum(axis=1) / np.where(positives > 0, positives, np.nan)
     return result
 
 

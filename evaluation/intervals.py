@@ -8,11 +8,11 @@ thresholds, N predictions, H hits: pairs of a prediction and a threshold at whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from evaluation.detection import Ranked
+from evaluation.detection import Instances, Ranked
 from evaluation.subset import SHOWN_RECALLS, Evaluation, threshold_name
 
 DRAWS = 1000
@@ -104,41 +104,73 @@ def middle(values: np.ndarray, figures: np.ndarray | float) -> list:
     return ends if shape else ends[0]
 
 
-def _shares(values: np.ndarray, figures: np.ndarray | float) -> list:
+def of_shares(values: np.ndarray, figures: np.ndarray | float) -> list:
     """`middle` of what lies between 0 and 1."""
     clipped = [ends and np.clip(ends, 0, 1).tolist() for ends in middle(values.reshape(len(values), -1), figures)]
     return clipped if values.ndim > 1 else clipped[0]
 
 
+def of_quotients(parts: np.ndarray, wholes: np.ndarray, weights: np.ndarray) -> list:
+    """The intervals of F shares that are a sum over videos, [V, F], divided by another, [V, F]; weights as of `draw`.
+
+    A share of nothing, 0 / 0, has none, and a draw of nothing does not count.
+    """
+    counts = np.concatenate([np.ones((1, len(parts))), weights]) @ np.concatenate([parts, wholes], axis=1)
+    part, whole = np.split(counts, 2, axis=1)
+    shares = part / np.where(whole > 0, whole, np.nan)
+    return of_shares(shares[1:], shares[0])
+
+
+def heading(weights: np.ndarray, names: Sequence[str], truth: Instances) -> dict:
+    """What is to be said of intervals besides their ends, as JSON values: how they came about, and what is behind them.
+
+    weights: [R, V], see `draw`; names: of the K classes.
+    """
+    actions = np.bincount(truth.classes, minlength=len(names)).tolist()
+    # videos that have each class
+    holders = np.bincount(np.unique(truth.keys(len(names))) % len(names), minlength=len(names)).tolist()
+    classes = {
+        name: {"actions": number, "videos": some} for name, number, some in zip(names, actions, holders, strict=True)
+    }
+    draws, videos = weights.shape
+    return {"level": LEVEL, "draws": draws, "videos": videos, "rough": videos < ROUGH, "classes": classes}
+
+
+def of_classes(ends: list, classes: dict) -> dict:
+    """The intervals of classes by name, none for one that a single video has: every draw with it is that video."""
+    pairs = zip(classes.items(), ends, strict=True)
+    return {name: interval if counts["videos"] > 1 else None for (name, counts), interval in pairs}
+
+
 def measure(scored: Evaluation, weights: np.ndarray | None = None) -> dict:
     """The intervals of an evaluation's figures, as JSON values, named as in `subset.to_json`; None for one video.
 
-    A class that one video has gets none: every draw with it is that video. The number of proposals that AR@AN keeps of
-    each video stays as it is in the subset.
+    The number of proposals that AR@AN keeps of each video stays as it is in the subset.
     """
     truth, num_classes, videos = scored.ranked.truth, len(scored.detection.classes), scored.videos["annotated"]
     weights = draw(videos, scored.predictions) if weights is None else weights
-    actions = np.bincount(truth.classes, minlength=num_classes)
-    pairs = np.unique(truth.keys(num_classes)) % num_classes
-    holders = np.bincount(pairs, minlength=num_classes)  # videos that have each class
-    counts = {
-        name: {"actions": int(number), "videos": int(some)}
-        for name, number, some in zip(scored.detection.classes, actions, holders, strict=True)
-    }
-    result = {"level": LEVEL, "draws": len(weights), "videos": videos, "rough": videos < ROUGH, "classes": counts}
+    result = heading(weights, scored.detection.classes, truth)
     if videos < 2:
         return result
     each = average_precisions(scored.ranked, weights, num_classes)
-    names = [threshold_name(level) for level in scored.protocol.thresholds]
-    each_class = _shares(each.mean(axis=2), scored.detection.AP.mean(axis=1))
-    return result | {
-        "average_mAP": _shares(over_classes(each).mean(axis=1), scored.average_mAP),
-        "mAP": dict(zip(names, _shares(over_classes(each), scored.mAP), strict=True)),
-        "AP": {
-            name: ends if some > 1 else None
-            for name, ends, some in zip(scored.detection.classes, each_class, holders, strict=True)
-        },
+    each_class = of_shares(each.mean(axis=2), scored.detection.AP.mean(axis=1))
+    parts = {
+        name: _of_thresholds(part, average_precisions(part.ranked, weights, len(part.detection.classes)))
+        for name, part in scored.parts.items()
+    }
+    return result | ({"parts": parts} if parts else {}) | {
+        **_of_thresholds(scored, each),
+        "AP": of_classes(each_class, result["classes"]),
         **_recall_and_labels(scored, weights),
+    }
+
+
+def _of_thresholds(scored: Evaluation, each: np.ndarray) -> dict:
+    """Intervals of the average mAP and of the mAP by threshold; `each`: [R, K, L] of `average_precisions`."""
+    means, names = over_classes(each), [threshold_name(level) for level in scored.protocol.thresholds]
+    return {
+        "average_mAP": of_shares(means.mean(axis=1), scored.average_mAP),
+        "mAP": dict(zip(names, of_shares(means, scored.mAP), strict=True)),
     }
 
 
@@ -163,12 +195,12 @@ def _recall_and_labels(scored: Evaluation, weights: np.ndarray) -> dict:
     for k, some in scored.classification.found.items():
         told = np.zeros(videos, np.float32)
         told[some[some < videos]] = 1
-        top[f"top_{k}"] = _shares(floats @ told / np.maximum(floats @ labelled, 1), scored.classification.top[k])
+        top[f"top_{k}"] = of_shares(floats @ told / np.maximum(floats @ labelled, 1), scored.classification.top[k])
     labels = average_precisions(scored.classification.ranked, weights, len(scored.detection.classes))
     return {
         "proposals": {
-            "AR": {str(n): _shares(recall[:, n - 1], scored.proposals.recall[n - 1]) for n in SHOWN_RECALLS},
-            "AUC": _shares(area, scored.proposals.area),
+            "AR": {str(n): of_shares(recall[:, n - 1], scored.proposals.recall[n - 1]) for n in SHOWN_RECALLS},
+            "AUC": of_shares(area, scored.proposals.area),
         },
-        "classification": {"mAP": _shares(over_classes(labels)[:, 0], scored.classification.mAP), **top},
+        "classification": {"mAP": of_shares(over_classes(labels)[:, 0], scored.classification.mAP), **top},
     }

@@ -20,7 +20,7 @@ import config
 import run_folder
 import segments
 from annotations import Annotations, Video
-from evaluation import detection, frame_precision, matching, options, predictions
+from evaluation import detection, frame_precision, intervals, matching, options, predictions, terminal
 from prediction.score_file import ScoreFile
 
 OVERLAPS = (0.1, 0.25, 0.5)
@@ -33,11 +33,16 @@ FrameClasses = Iterator[tuple[str, np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Scores of a subset, 0 to 1. `accuracy` counts all frames, `edit` is the mean over videos, `f1` is by tIoU."""
+    """Scores of a subset, 0 to 1. `accuracy` counts all frames, `edit` is the mean over videos, `f1` is by tIoU.
+
+    Each is a sum over videos divided by another: `parts` and `wholes` [V, 2 + tIoUs], in this order.
+    """
 
     accuracy: float
     edit: float
     f1: dict[float, float]
+    parts: np.ndarray
+    wholes: np.ndarray
 
 
 def evaluate_segmentation(
@@ -89,9 +94,12 @@ def _score(compared: Sequence[_FrameRuns], overlaps: Sequence[float], background
     sequences = (
         np.split(runs.classes, np.searchsorted(runs.videos, np.arange(1, len(compared)))) for runs in (predicted, true)
     )
-    edit = float(np.mean([edit_score(*pair) for pair in zip(*sequences, strict=True)]))
-    right = sum(video.right for video in compared)
-    return Segmentation(right / frames, edit, dict(zip(overlaps, _f1(predicted, true, overlaps), strict=True)))
+    edits = [edit_score(*pair) for pair in zip(*sequences, strict=True)]
+    found, both = _found(predicted, true, overlaps, len(compared))
+    parts = np.column_stack([[video.right for video in compared], edits, 2 * found])
+    wholes = np.column_stack([[video.frames for video in compared], np.ones(len(compared)), both])
+    accuracy, edit, *f1 = (parts.sum(axis=0) / np.maximum(wholes.sum(axis=0), 1)).tolist()
+    return Segmentation(accuracy, edit, dict(zip(overlaps, f1, strict=True)), parts, wholes)
 
 
 def _instances(runs: Sequence[tuple], background: Collection[int]) -> detection.Instances:
@@ -126,8 +134,13 @@ def edit_score(predicted: Sequence[int] | np.ndarray, true: Sequence[int] | np.n
     return 1 - float(distance) / longest
 
 
-def _f1(predicted: detection.Instances, true: detection.Instances, overlaps: Sequence[float]) -> list[float]:
-    """F1 over all videos: each predicted segment may take its most overlapping true one of its class, once."""
+def _found(
+    predicted: detection.Instances, true: detection.Instances, overlaps: Sequence[float], videos: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each of V videos the true segments found, and all predicted and true ones, at each overlap: [V, L] each.
+
+    Each predicted segment may take its most overlapping true one of its class, once.
+    """
     count = 1 + max(predicted.classes.max(initial=0), true.classes.max(initial=0))
     best, tiou = [np.zeros(0, np.int64)], [np.zeros(0)]  # true segment and overlap of each predicted one
     for rows, truths, overlap in detection.overlaps(predicted, true, predicted.keys(count), true.keys(count)):
@@ -136,8 +149,10 @@ def _f1(predicted: detection.Instances, true: detection.Instances, overlaps: Seq
         best.append(truths[first])
         tiou.append(overlap[first])
     best, tiou = np.concatenate(best), np.concatenate(tiou)
-    right = [len(np.unique(best[tiou >= overlap])) for overlap in overlaps]
-    return [2 * number / (len(predicted.classes) + len(true.classes)) if number else 0.0 for number in right]
+    right = [true.videos[np.unique(best[tiou >= overlap])] for overlap in overlaps]
+    both = np.bincount(np.concatenate([predicted.videos, true.videos]), minlength=videos)
+    found = [np.bincount(owners, minlength=videos) for owners in right]
+    return np.stack(found, axis=1), np.repeat(both[:, None], len(overlaps), axis=1)
 
 
 @dataclass(frozen=True)
@@ -264,13 +279,30 @@ def to_json(scored: Segmentation) -> dict:
     return {"accuracy": scored.accuracy, "edit": scored.edit, "F1": f1}
 
 
-def table(scored: Segmentation) -> str:
-    """Two lines for the terminal, in percent."""
-    columns = [("accuracy", scored.accuracy), ("edit", scored.edit)]
-    columns += [(f"F1@{100 * overlap:g}", share) for overlap, share in scored.f1.items()]
-    return "\n".join(
-        ["".join(f"{title:>10}" for title, _ in columns), "".join(f"{100 * share:>10.2f}" for _, share in columns)]
-    )
+def measured(
+    videos: Sequence[Video], scored: Segmentation, likely: frame_precision.Stretches, classes: Classes
+) -> dict:
+    """All figures with their intervals, as JSON values; `likely`: the scores of frames, for frame mAP."""
+    AP = frame_precision.frame_average_precision(likely, len(classes.names))
+    known = {name: float(share) for name, share in zip(classes.names, AP, strict=True) if share == share}
+    value = to_json(scored) | {"frame_mAP": float(np.mean(list(known.values()))), "frame_AP": known}
+    weights = intervals.draw(len(videos), len(videos) * len(known))
+    marked = np.array([
+        (number, classes.index[segment.label]) for number, video in enumerate(videos)
+        for segment in video.labelled_segments()
+    ])  # fmt: skip
+    truth = detection.Instances(marked[:, 0], marked[:, 1], np.zeros(marked.shape))
+    spans = intervals.heading(weights, classes.names, truth)
+    spans["classes"] = {name: spans["classes"][name] for name in known}
+    if len(videos) > 1:
+        accuracy, edit, *f1 = intervals.of_quotients(scored.parts, scored.wholes, weights)
+        spans |= {"accuracy": accuracy, "edit": edit, "F1": dict(zip(value["F1"], f1, strict=True))}
+    if len(videos) > 1 and likely.videos is not None:
+        each = frame_precision.drawn_average_precisions(likely, weights, len(classes.names))[:, ~np.isnan(AP)]
+        mean = intervals.over_classes(each[..., None])[:, 0]
+        spans["frame_mAP"] = intervals.of_shares(mean, value["frame_mAP"])
+        spans["frame_AP"] = intervals.of_classes(intervals.of_shares(each, AP[~np.isnan(AP)]), spans["classes"])
+    return value | {"intervals": spans}
 
 
 def run(settings: config.Config, arguments: argparse.Namespace) -> None:
@@ -296,13 +328,10 @@ def run(settings: config.Config, arguments: argparse.Namespace) -> None:
         scored, number = evaluate_videos(videos, found, classes, arguments.background)
         likely = frame_precision.of_predictions(videos, results, classes.index, rate)
     counts = {"annotated": len(videos), "predicted": number, "missing": len(videos) - number}
-    AP = frame_precision.frame_average_precision(likely, len(classes.names))
-    known = {name: float(share) for name, share in zip(classes.names, AP, strict=True) if share == share}
-    precision = {"frame_mAP": float(np.mean(list(known.values()))), "frame_AP": known}
-    value = {"subset": subset, "source": how} | to_json(scored) | precision | {"videos": counts}
+    value = {"subset": subset, "source": how} | measured(videos, scored, likely, classes) | {"videos": counts}
     head = f"{subset}: {len(videos):,} videos annotated, {number:,} predicted; values in percent"
-    last = f"frame mAP {100 * precision['frame_mAP']:.2f}, several classes at once"
-    options.show(value, f"{head}\n{how}, of {source}\n\n{table(scored)}\n\n{last}", arguments)
+    text = f"{head}{terminal.drawn(value['intervals'])}\n{how}, of {source}\n"
+    options.show(value, text + terminal.frames(value, arguments.verbosity == "debug"), arguments)
     options.write(value, "segmentation", settings.paths, settings.predict.subset, arguments)
 
 

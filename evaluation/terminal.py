@@ -1,4 +1,4 @@
-"""Evaluations and comparisons, as `to_json` and `compare` give them -> aligned lines for the terminal, in percent."""
+"""Evaluations and comparisons, as JSON values of their modules -> aligned lines for the terminal, in percent."""
 
 from __future__ import annotations
 
@@ -16,20 +16,17 @@ def table(value: dict, every_class: bool = False) -> str:
         f"{counts['missing']:,} missing; {value['predictions']:,} predictions, {_classes(len(AP))}"
         + (f", {value['ignored_predictions']:,} predictions of other labels ignored"
            if value["ignored_predictions"] else ""),
-        f"protocol {value.get('preset') or value['protocol']}; values in percent{_drawn(spans)}",
+        f"protocol {value.get('preset') or value['protocol']}; values in percent{drawn(spans)}",
         "",
-        f"{'average mAP':<12}{100 * value['average_mAP']:.2f}{_span(spans.get('average_mAP'))}",
+        f"{'average mAP':<12}{100 * value['average_mAP']:.2f}{span(spans.get('average_mAP'))}",
     ]  # fmt: skip
-    if spans.get("rough"):
-        actions = sum(one["actions"] for one in spans["classes"].values())
-        lines.append(f"rough: {_count(actions, 'action')} in {_count(spans['videos'], 'video')}")
-    lines += _figures(value, spans)
+    lines += [*rough(spans), *_figures(value, spans)]
     if value.get("reliability"):
-        error = 100 * value["reliability"]["error"]
-        lines += ["", f"scores are {error:.1f} points off the share that is right (calibration error, "
-                  f"tIoU {value['reliability']['tiou']})"]  # fmt: skip
+        told = value["reliability"]
+        lines += ["", f"scores are {100 * told['error']:.1f} points off the share that is right (calibration error, "
+                  f"tIoU {told['tiou']}){span(told.get('interval'))}"]  # fmt: skip
     if every_class or len(AP) <= MOST_CLASSES_SHOWN:
-        lines += _class_table(AP, spans)
+        lines += class_table(AP, spans)
     return "\n".join(lines)
 
 
@@ -41,13 +38,22 @@ def _count(count: int, word: str) -> str:
     return f"{count:,} {word}{'s' * (count != 1)}"
 
 
-def _drawn(spans: dict) -> str:
-    if "average_mAP" not in spans:
+def drawn(spans: dict) -> str:
+    """What low and high are, from `intervals.heading`."""
+    if spans.get("videos", 0) < 2:
         return "; no intervals of one video" if spans else ""
     return f"; low and high: {100 * spans['level']:g} % of {spans['draws']:,} draws of the videos"
 
 
-def _span(ends: Sequence[float] | None) -> str:
+def rough(spans: dict) -> list[str]:
+    """How much stands behind the figures where it is little."""
+    if not spans.get("rough"):
+        return []
+    actions = sum(one["actions"] for one in spans["classes"].values())
+    return [f"rough: {_count(actions, 'action')} in {_count(spans['videos'], 'video')}"]
+
+
+def span(ends: Sequence[float] | None) -> str:
     return f"  ({100 * ends[0]:.2f} to {100 * ends[1]:.2f})" if ends else ""
 
 
@@ -55,36 +61,42 @@ def _figures(value: dict, spans: dict) -> list[str]:
     """The rows of mAP by tIoU, of its parts, of proposals and of videos."""
     lines = []
     rows = [("mAP", value["mAP"], spans.get("mAP"))]
-    rows += [(name, part["mAP"], None) for name, part in value.get("parts", {}).items()]
+    ends_of = spans.get("parts", {})
+    rows += [(name, part["mAP"], ends_of.get(name, {}).get("mAP")) for name, part in value.get("parts", {}).items()]
     thresholds = list(value["mAP"])
     for first in range(0, len(thresholds), 10):
         some = thresholds[first : first + 10]
-        lines += ["", _line("tIoU", some)]
+        lines += ["", line("tIoU", some)]
         for name, shares, ends in rows:
-            lines += _shares(name, [shares[key] for key in some], ends and [ends[key] for key in some])
+            lines += row(name, [shares[key] for key in some], ends and [ends[key] for key in some])
     if value.get("parts"):
-        shares = "".join(f", {name} {100 * part['average_mAP']:.2f}" for name, part in value["parts"].items())
-        lines.append(f"average mAP of each: action {100 * value['average_mAP']:.2f}{shares}")
+        parts = {"action": (value, spans)}
+        parts |= {name: (part, ends_of.get(name, {})) for name, part in value["parts"].items()}
+        each = [f"{name} {100 * part['average_mAP']:.2f}{span(ends.get('average_mAP'))}"
+                for name, (part, ends) in parts.items()]  # fmt: skip
+        lines.append(f"average mAP of each: {', '.join(each)}")
     proposals, labels = value["proposals"], value["classification"]
     known, told = spans.get("proposals"), spans.get("classification")
-    lines += ["", _line("proposals", [*(f"AR@{number}" for number in proposals["AR"]), "AUC"])]
-    lines += _shares("", [*proposals["AR"].values(), proposals["AUC"]], known and [*known["AR"].values(), known["AUC"]])
-    lines += ["", _line("videos", [name.replace("_", "-") for name in labels])]
-    return lines + _shares("", list(labels.values()), told and [told[name] for name in labels])
+    lines += ["", line("proposals", [*(f"AR@{number}" for number in proposals["AR"]), "AUC"])]
+    lines += row("", [*proposals["AR"].values(), proposals["AUC"]], known and [*known["AR"].values(), known["AUC"]])
+    lines += ["", line("videos", [name.replace("_", "-") for name in labels])]
+    return lines + row("", list(labels.values()), told and [told[name] for name in labels])
 
 
-def _line(head: str, cells: Sequence[str]) -> str:
-    return f"{head:<10}" + "".join(f"{cell:>7}" for cell in cells)
+def line(head: str, cells: Sequence[str], width: int = 7) -> str:
+    return f"{head:<10}" + "".join(f"{cell:>{width}}" for cell in cells)
 
 
-def _shares(name: str, shares: Sequence[float], ends: Sequence | None) -> list[str]:
-    lines = [_line(name, [f"{100 * share:.2f}" for share in shares])]
-    if ends:
-        lines += [_line(f"  {side}", [f"{100 * one[n]:.2f}" for one in ends]) for n, side in enumerate(("low", "high"))]
+def row(name: str, shares: Sequence[float], ends: Sequence | None, width: int = 7) -> list[str]:
+    """A line of shares, and under it the low and the high ends of their intervals; of one without, -."""
+    lines = [line(name, [f"{100 * share:.2f}" for share in shares], width)]
+    for n, side in enumerate(("low", "high") if ends else ()):
+        lines.append(line(f"  {side}", [f"{100 * one[n]:.2f}" if one else "-" for one in ends], width))
     return lines
 
 
-def _class_table(AP: dict, spans: dict) -> list[str]:
+def class_table(AP: dict, spans: dict) -> list[str]:
+    """The average precision of each class, best first, with what `spans` has of its intervals and counts."""
     width = max(map(len, ("class", *AP))) + 2
     best_first = sorted(AP.items(), key=lambda item: (-item[1], item[0]))
     if not spans:
@@ -100,6 +112,20 @@ def _class_table(AP: dict, spans: dict) -> list[str]:
         numbers = f"{counts['actions']:>9,}{counts['videos']:>8,}"
         lines.append(f"{name:<{width}}{100 * share:6.2f}{low:>7}{high:>7}{numbers}")
     return lines
+
+
+def frames(value: dict, every_class: bool = False) -> str:
+    """Lines for the terminal, in percent, of what `segmentation.measured` gives."""
+    ends, F1 = value["intervals"], value["F1"]
+    heads = ["accuracy", "edit", *(f"F1@{100 * float(overlap):g}" for overlap in F1)]
+    known = [ends["accuracy"], ends["edit"], *ends["F1"].values()] if "F1" in ends else None
+    shares = [value["accuracy"], value["edit"], *F1.values()]
+    lines = [*rough(ends), "", line("", heads, 10), *row("", shares, known, 10)]
+    frame_mAP = f"frame mAP {100 * value['frame_mAP']:.2f}{span(ends.get('frame_mAP'))}"
+    lines += ["", f"{frame_mAP}, several classes at once"]
+    if every_class or len(value["frame_AP"]) <= MOST_CLASSES_SHOWN:
+        lines += class_table(value["frame_AP"], ends | {"AP": ends.get("frame_AP", {})})
+    return "\n".join(lines)
 
 
 def comparison(value: dict, names: tuple[str, str], every_class: bool = False) -> str:

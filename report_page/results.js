@@ -21,6 +21,8 @@ function figure(value, name, explanation, id) {
 const between = (ends, digits = 0) =>
   (ends ? `${(100 * ends[0]).toFixed(digits)} to ${(100 * ends[1]).toFixed(digits)} %` : "");
 
+const inBrackets = (ends) => (ends ? ` (${between(ends)})` : "");
+
 function spread(ends) {
   const { intervals } = DATA.evaluation;
   return ends ? `; with other videos ${between(ends)} (${Math.round(100 * intervals.level)} % of draws)` : "";
@@ -80,9 +82,10 @@ function overview(seconds) {
     parts.push(`${plural(actions, "action")} of ${DATA.positives.filter(Boolean).length} classes`);
   }
   if (DATA.evaluation) {
-    const { proposals, classification, videos } = DATA.evaluation;
-    parts.push(`recall of 100 proposals a video ${percent(proposals.AR["100"])}`);
-    parts.push(`best guess of a video's action right ${percent(classification.top_1)}`);
+    const { proposals, classification, videos, intervals = {} } = DATA.evaluation;
+    const spans = [intervals.proposals?.AR["100"], intervals.classification?.top_1].map(inBrackets);
+    parts.push(`recall of 100 proposals a video ${percent(proposals.AR["100"])}${spans[0]}`);
+    parts.push(`best guess of a video's action right ${percent(classification.top_1)}${spans[1]}`);
     if (videos.missing) parts.push(`${videos.missing} without predictions`);
   }
   return parts.join(" · ");
@@ -184,7 +187,7 @@ function precisionRecall() {
 
 // whether scores are probabilities: the share of right ones among the predictions of about one score
 function reliability() {
-  const { bins, error, tiou } = DATA.evaluation.reliability;
+  const { bins, error, interval, tiou } = DATA.evaluation.reliability;
   const points = bins.map((bin) => [bin.score, bin.right]);
   const series = [
     { name: "scores that are probabilities", points: [[0, 0], [1, 1]], kind: "" },
@@ -192,7 +195,7 @@ function reliability() {
   ];
   const axes = { x: "score", xRange: [0, 1], yRange: [0, 1], share: true, xShare: true };
   const said = `How many predictions of a score are right at tIoU ${tiou}, in percent; on the straight line scores are `
-    + `probabilities. Off it by ${(100 * error).toFixed(1)} points on average.`;
+    + `probabilities. Off it by ${(100 * error).toFixed(1)} points${inBrackets(interval)} on average.`;
   return card("What scores mean", said, lineChart(series, axes, "share of right predictions by score"));
 }
 
@@ -259,39 +262,45 @@ function confusionList(table) {
 }
 
 function errorKinds() {
-  const { profile, gain, tiou } = DATA.errors;
+  const { profile, gain, tiou, intervals: spans = {} } = DATA.errors;
   const sum = (tenth) => Object.values(tenth).reduce((one, other) => one + other, 0);
   const used = profile.filter((tenth) => sum(tenth));
   const kinds = Object.keys(profile[0]);
   const columns = [...used.map((_, n) => `${n + 1} G`), "gain"];
   const cells = kinds.map((kind) => {
     const wrong = kind !== "true positive";
-    const shares = used.map((tenth) => {
+    const shares = used.map((tenth, n) => {
       const share = tenth[kind] / sum(tenth);
-      return { text: String(Math.round(100 * share)), share, wrong, title: `${tenth[kind]} of ${sum(tenth)}` };
+      const title = `${tenth[kind]} of ${sum(tenth)}${inBrackets(spans.profile?.[n][kind])}`;
+      return { text: String(Math.round(100 * share)), share, wrong, title };
     });
     const points = kind in gain ? `+${(100 * gain[kind]).toFixed(1)}` : "";
-    return [...shares, { text: points, share: 0, wrong, title: "points of mAP without these errors" }];
+    const title = `points of mAP without these errors${inBrackets(spans.gain?.[kind])}`;
+    return [...shares, { text: points, share: 0, wrong, title }];
   });
   const rows = kinds.map((kind) => html("span", { title: KINDS_SAID[kind] || kind }, kind));
   const said = `Percent of each kind at tIoU ${tiou}. Column 1 G: each class's best predictions, as many as it has `
-    + "actions; 2 G: as many again. Gain: points of mAP without these errors.";
+    + "actions; 2 G: as many again. Gain: points of mAP without these errors. The pointer shows intervals.";
   return card("What the errors are", said, shareTable("kind", columns, rows, cells));
 }
 
 function misses() {
-  const { misses: missed, segments } = DATA.errors;
+  const { misses: missed, segments, intervals: spans = {} } = DATA.errors;
   const groups = [["length", "length", " s"], ["coverage", "share of the video", ""],
     ["instances", "actions of the class in the video", ""]];
   const blocks = groups.flatMap(([key, title, unit]) => {
+    const ends = (bin) => spans.misses?.[key][missed[key].indexOf(bin)];
     const rows = missed[key].filter((bin) => bin.segments).map((bin) => ({
+      ends: ends(bin),
       name: bin.to === null ? `over ${bin.above}${unit}` : `${bin.above} to ${bin.to}${unit}`,
       share: bin.missed / bin.segments,
       text: `${bin.missed} of ${bin.segments}`,
+      title: between(ends(bin)),
     }));
     return [html("h4", {}, `by ${title}`), barRows(rows)];
   });
-  const said = `${missed.missed} of ${plural(segments, "annotated action")} that none of the analysed predictions finds.`;
+  const said = `${missed.missed} of ${plural(segments, "annotated action")}${inBrackets(spans.misses?.missed)} that none `
+    + "of the analysed predictions finds; thin lines: intervals.";
   return card("What is missed", said, blocks);
 }
 

@@ -8,7 +8,7 @@ import pytest
 
 import metrics
 from annotations import Annotations, Node, Video
-from evaluation import detection, errors
+from evaluation import detection, errors, intervals
 from evaluation.errors import analyse
 from segments import Segment
 
@@ -123,6 +123,39 @@ def test_misses_by_length_coverage_and_instances():
     assert counts("instances") == [("XS", 1, 1), ("S", 4, 2), ("M", 0, 0), ("L", 0, 0)]
     assert misses["length"][0] == {"size": "XS", "above": 0, "to": 30, "segments": 2, "missed": 1}
     assert misses["length"][-1]["to"] is None
+
+
+def test_every_share_has_its_interval(monkeypatch):
+    # half of the draws are v twice, half w twice: an interval is half their difference to each side of the figure
+    monkeypatch.setattr(intervals, "draw", lambda videos, predictions: np.array([[2, 0], [0, 2]] * 50))
+    truth = annotated(v=[(0, 10, "a"), (20, 30, "a"), (40, 50, "a")], w=[(0, 10, "b")])
+    predicted = results(
+        v=[(60, 70, "a", 0.9), (0, 10, "a", 0.8), (20, 23, "a", 0.7), (20, 30, "a", 0.6)],
+        w=[(0, 10, "b", 0.5)],
+        elsewhere=[(0, 10, "b", 0.1)],  # in every draw once
+    )
+    analysis = analyse(truth, predicted, "validation")
+    spans = analysis["intervals"]
+    assert spans["rough"] and spans["classes"] == {"a": {"actions": 3, "videos": 1}, "b": {"actions": 1, "videos": 1}}
+    # a: (1/2 + 2/4) / 3, without localization (2/3 + 2/3) / 3; b: 1
+    assert analysis["mAP"] == pytest.approx(2 / 3) and spans["mAP"] == pytest.approx([1 / 3, 1])
+    assert spans["gain"]["localization"] == pytest.approx([0, 1 / 9])
+    assert analysis["misses"]["missed"] == 1
+    assert spans["misses"]["missed"] == pytest.approx([1 / 4 - 1 / 6, 1 / 4 + 1 / 6])
+    assert spans["misses"]["length"] == [pytest.approx([1 / 12, 5 / 12]), None, None, None, None]
+    first, second, third = spans["profile"][:3]
+    assert first["true positive"] == pytest.approx([1 / 6, 5 / 6])  # v: 1 of 3, w: 1 of 1
+    assert second["background"] == pytest.approx([1 / 6, 5 / 6])  # v twice: 1 of 3, w: 1 of 1
+    assert third == dict.fromkeys(errors.KINDS)
+    lines = errors.table(analysis).splitlines()
+    assert "rough: 4 actions in 2 videos" in lines and "missed: 1 of 4 segments, 25.0 %  (8.33 to 41.67)" in lines
+    right = next(n for n, line in enumerate(lines) if line.startswith("true positive"))
+    assert [line.split() for line in lines[right : right + 3]] == [
+        ["true", "positive", "50.0", "50.0"], ["low", "16.7", "16.7"], ["high", "83.3", "83.3"],
+    ]  # fmt: skip
+    monkeypatch.undo()
+    alone = analyse(annotated(v=[(0, 10, "a")]), {}, "validation")
+    assert "mAP" not in alone["intervals"] and "no intervals of one video" in errors.table(alone)
 
 
 def test_bins_for_short_actions():

@@ -1,6 +1,8 @@
 """Frame mAP against the words of the protocol, and the command."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ from made_evaluation import prediction
 from test_protocols import write
 
 import metrics
-from annotations import Video
-from evaluation import frame_precision
+from annotations import Annotations, Video
+from evaluation import frame_precision, segmentation, terminal
 from evaluation.frame_precision import average_precision
 from segments import Segment
 
@@ -70,6 +72,93 @@ def test_stretches_score_as_each_frame_does():
         for number, (values, true) in each_frame(videos, results, 4.0).items():
             expected = oracle(values, true) if any(true) else np.nan
             assert AP[number] == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def drawn_anew(videos, results, counts):
+    """A draw: each video, with its predictions, as often as it was drawn, under names of its own."""
+    copies = [(video, replace(video, id=f"{video.id}#{n}")) for video, count in zip(videos, counts, strict=True)
+              for n in range(count)]  # fmt: skip
+    found = {copy.id: results[video.id] for video, copy in copies if video.id in results}
+    return [copy for _, copy in copies], found
+
+
+def test_a_draw_of_videos_equals_the_videos_repeated():
+    rng = np.random.default_rng(1)
+    videos, results = [], {}
+    for name in "uvwx":
+        spans = np.sort(rng.integers(0, 40, (9, 2)) / 4, axis=1).tolist()
+        actions = tuple(Segment(*span, label) for span, label in zip(spans[:2], "ab", strict=True))
+        videos.append(Video(name, "testing", 10.0, "", actions))
+        results[name] = [prediction(*span, n % 4 / 4, "ab"[n % 2]) for n, span in enumerate(spans[2:])]
+    del results["v"]  # nothing was found in it
+    weights = np.array([[1, 1, 1, 1], [0, 3, 0, 1], [5, 0, 0, 0], [2, 0, 1, 1]])
+    stretches = frame_precision.of_predictions(videos, results, INDEX, 4.0)
+    found = frame_precision.drawn_average_precisions(stretches, weights, 3)
+    for draw, counts in zip(found, weights, strict=True):
+        again = frame_precision.of_predictions(*drawn_anew(videos, results, counts), INDEX, 4.0)
+        np.testing.assert_allclose(draw, frame_precision.frame_average_precision(again, 3), atol=1e-12)
+    with pytest.raises(ValueError, match="whose videos are not known"):
+        frame_precision.drawn_average_precisions(replace(stretches, videos=None), weights, 3)
+
+
+def test_kept_scores_know_their_videos_up_to_a_number_of_them(tmp_path, monkeypatch):
+    rng = np.random.default_rng(2)
+    videos = [Video(name, "testing", 6.0, "", (Segment(0, 2, "a"), Segment(1, 5, "b"))) for name in "vwx"]
+    kept = {f"probabilities/{name}": rng.random((6, 3)).astype(np.float16) for name in "vw"}
+    kept |= {f"boundaries/{name}": np.arange(7.0) for name in "vw"}
+    np.savez(tmp_path / "scores.npz", classes=np.array(["background", "a", "b"]), **kept)
+    index = {"background": 0} | INDEX
+    apart = frame_precision.of_file(videos, tmp_path / "scores.npz", index, 3)
+    weights = np.array([[1, 1, 1], [0, 2, 1]])
+    found = frame_precision.drawn_average_precisions(apart, weights, 3)
+    monkeypatch.setattr(frame_precision, "MOST_CELLS", 1)
+    together = frame_precision.of_file(videos, tmp_path / "scores.npz", index, 3)
+    assert together.videos is None
+    expected = frame_precision.frame_average_precision(together, 3)
+    np.testing.assert_allclose(frame_precision.frame_average_precision(apart, 3), expected, atol=1e-12)
+    np.testing.assert_allclose(found[0], expected, atol=1e-12)
+    assert np.abs(found[1] - found[0])[1:].max() > 0.01
+
+
+def test_more_scores_than_are_told_apart_change_a_draw_little(monkeypatch):
+    rng = np.random.default_rng(2)
+    right = rng.random(400) < 0.4
+    scores = (rng.random(400) + 0.3 * right).astype(np.float32)
+    columns = np.ones(400, np.int64), scores, np.ones(400, np.int64), right
+    stretches = frame_precision.Stretches(*columns, np.full(4, 100), np.arange(400) % 4)
+    weights = np.array([[1, 1, 1, 1], [0, 2, 1, 1]])
+    exact = frame_precision.drawn_average_precisions(stretches, weights, 2)
+    monkeypatch.setattr(frame_precision, "MOST_LEVELS", 40)
+    few = frame_precision.drawn_average_precisions(stretches, weights, 2)
+    assert 0 < np.abs(few - exact)[:, 1].max() < 0.02
+
+
+def test_frame_figures_have_the_intervals_of_the_videos():
+    spans = (Segment(0, 2, "a"),), (Segment(0, 1, "b"), Segment(1, 2, "a"))
+    videos = [Video(name, "testing", 2.0, "", some) for name, some in zip("vw", spans, strict=True)]
+    results = {"v": [prediction(0, 2, 0.9, "a")], "w": [prediction(0, 2, 0.5, "a")]}
+    classes = segmentation.Classes.of(Annotations("", {one.id: one for one in videos}, (), Path("truth.json")), 3)
+
+    def measured(videos):
+        found = segmentation.frames_of_predictions(videos, results, classes, 1.0)
+        likely = frame_precision.of_predictions(videos, results, classes.index, 1.0)
+        return segmentation.measured(videos, segmentation.evaluate_videos(videos, found, classes)[0], likely, classes)
+
+    value = measured(videos)
+    ends = value["intervals"]
+    assert (ends["videos"], ends["rough"], ends["draws"]) == (2, True, 1000)
+    assert ends["classes"] == {"a": {"actions": 2, "videos": 2}, "b": {"actions": 1, "videos": 1}}
+    # three of four frames; a draw has v twice, both, or w twice: 1, 3/4 or 1/2
+    assert value["accuracy"] == 0.75 and ends["accuracy"] == pytest.approx([0.5, 1], abs=0.03)
+    # two predicted segments find two of three: 2 * 2 / 5; of v alone 1, of w alone 2 / 3
+    assert value["F1"]["0.50"] == pytest.approx(0.8) and ends["F1"]["0.50"] == pytest.approx([2 / 3, 1], abs=0.03)
+    assert value["frame_AP"]["a"] == pytest.approx((2 * 1 + 3 / 4) / 3)
+    assert ends["frame_AP"]["a"][0] < value["frame_AP"]["a"] <= ends["frame_AP"]["a"][1]
+    assert ends["frame_AP"]["b"] is None and ends["frame_mAP"][0] < value["frame_mAP"] < ends["frame_mAP"][1]
+    text = terminal.frames(value)
+    assert "rough: 3 actions in 2 videos" in text and "low" in text and "high" in text
+    assert "accuracy" not in (alone := measured(videos[:1]))["intervals"]
+    assert "low" not in terminal.frames(alone).partition("class")[0]
 
 
 def test_two_classes_are_right_at_once_and_videos_without_scores_count():

@@ -183,6 +183,20 @@ def test_reliability_by_hand():
     assert value["tiou"] == "0.50"
 
 
+def test_the_calibration_error_has_its_interval(monkeypatch):
+    monkeypatch.setattr(intervals, "draw", lambda videos, predictions: np.array([[2, 0], [0, 2]] * 50))
+    ground_truth = annotated({"v": truth((0, 1)), "w": truth((0, 1))})
+    # v: right at 0.9; w: wrong at 0.6; another video, in every draw once: wrong at 0.3
+    results = {"v": [prediction(0, 1, 0.9)], "w": [prediction(5, 6, 0.6)], "elsewhere": [prediction(0, 1, 0.3)]}
+    value = calibration.reliability(metrics.evaluate(ground_truth, results, "validation"))
+    draws = (2 * 0.1 + 0.3) / 3, (2 * 0.6 + 0.3) / 3
+    error, half = (0.1 + 0.6 + 0.3) / 3, (draws[1] - draws[0]) / 2
+    assert value["error"] == pytest.approx(error)
+    assert value["interval"] == pytest.approx([error - half, error + half])
+    alone = metrics.evaluate(annotated({"v": truth((0, 1))}), {"v": [prediction(0, 1, 0.9)]}, "validation")
+    assert calibration.reliability(alone)["interval"] is None
+
+
 def test_scores_beyond_0_to_1_have_no_reliability_and_ambiguous_ones_do_not_count():
     ground_truth = {"v": [*truth((0, 10)), Segment(20, 30, "ambiguous")]}
     high = {"v": [prediction(0, 10, 1.5)]}

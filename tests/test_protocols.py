@@ -8,6 +8,7 @@ from made_evaluation import annotated, prediction, truth
 from test_metrics_oracle import oracle_ap, oracle_curve_area, oracle_tiou
 
 import metrics
+from evaluation import intervals
 from evaluation.protocols import PRESETS, part_of
 from segments import Segment
 
@@ -110,6 +111,10 @@ def test_epic_measures_the_action_its_verb_and_its_noun():
             expected = [[oracle_ap(words, said, label, level) for level in levels] for label in labels]
             np.testing.assert_allclose(scored.parts[part].detection.AP, expected, atol=1e-12)
             assert value["parts"][part]["average_mAP"] == pytest.approx(np.mean(expected))
+            ends, alone = intervals.measure(scored)["parts"][part], intervals.measure(scored.parts[part])
+            assert ends == {name: alone[name] for name in ("average_mAP", "mAP")}
+            low, high = (f"{100 * end:.2f}" for end in ends["average_mAP"])
+            assert f"{part} {100 * np.mean(expected):.2f}  ({low} to {high})" in metrics.table(scored)
         whole = [[oracle_ap(ground_truth, results, label, level) for level in levels]
                  for label in scored.detection.classes]  # fmt: skip
         np.testing.assert_allclose(scored.detection.AP, whole, atol=1e-12)
