@@ -51,7 +51,8 @@ def run(data_set: DataSet, minutes: float = MINUTES, trials: int | None = None,
         data_set, annotated = _hold_out(data_set, annotated)
     about = _fingerprint(data_set, annotated)
     known = writing.read_plan(folder)
-    if known.get("about") == about and known.get("state") == writing.PLANNED and not force:
+    planned = known.get("state") == writing.PLANNED and writing.is_current(folder)
+    if known.get("about") == about and planned and not force:
         print(f"{folder / writing.SETTINGS}: planned already, of the same data (--force plans anew)")
         return 0
     return _plan_all(data_set, annotated, about, minutes, trials)

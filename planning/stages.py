@@ -34,7 +34,7 @@ def learn(folder: Path, options: list[str], everything: bool, fresh: bool) -> in
     settings_file = folders.existing(folder) / writing.SETTINGS
     plan, with_settings = ["plan.py", str(folder), *options], ["-c", str(settings_file)]
     # an extraction that was stopped: what there is must not be planned of, as if it were all
-    begun = settings_file.is_file() and writing.read_plan(folder).get("state") == writing.FEATURES_WANTED
+    begun = writing.is_current(folder) and writing.read_plan(folder)["state"] == writing.FEATURES_WANTED
     if begun and (status := _extract(settings_file)):
         return status
     if status := run_stage(plan) or _extract(settings_file) or run_stage(plan):

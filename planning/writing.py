@@ -37,6 +37,12 @@ def was_edited(folder: Path) -> bool:
     return path.is_file() and utils.sha256_of(path) not in read_plan(folder).get("settings_sha256", [])
 
 
+def is_current(folder: Path) -> bool:
+    """Whether settings.yml is what plan.json tells of: not an older one, which a kill between the two files leaves."""
+    path = folder / SETTINGS
+    return path.is_file() and [utils.sha256_of(path)] == read_plan(folder).get("settings_sha256", [])[-1:]
+
+
 def write_plan(folder: Path, paths: dict[str, str], choices: Choices, about: dict) -> None:
     """Write both files.
 

@@ -12,6 +12,7 @@ import pytest
 from made_features import make_data_set
 
 import annotations
+import utils
 from planning import folder as folders
 from planning import stages
 
@@ -105,7 +106,8 @@ def test_an_extraction_that_was_stopped_goes_on_before_anything_is_planned_of_it
     (tmp_path / "videos/training/a.mp4").touch()
     for state, first in (("features are missing", "feature_map_extractor.py"), ("planned", "plan.py")):
         told(monkeypatch, tmp_path, {})
-        (tmp_path / "plan.json").write_text(json.dumps({"settings_sha256": [], "state": state}))
+        written = utils.sha256_of(tmp_path / "settings.yml")
+        (tmp_path / "plan.json").write_text(json.dumps({"settings_sha256": [written], "state": state}))
         commands, status = told(monkeypatch, tmp_path, {})
         assert status == 0 and commands[0][0] == first
         assert [command[0] for command in commands].count("plan.py") == 2

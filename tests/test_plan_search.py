@@ -1,5 +1,6 @@
 """The search of plan.py: what is tried, what is taken, and that a search that was stopped goes on."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -188,10 +189,20 @@ def test_a_folder_of_features_is_planned_on_folds(planned):
     assert settings.data.max_frames == 30 and settings.paths.feature_map_folder == planned / "features"
 
 
-def test_what_is_planned_is_not_planned_again_and_what_was_edited_is_left(planned, capsys):
+def test_what_is_planned_is_not_planned_again_and_what_was_edited_is_left(planned, capsys, monkeypatch):
     before = (planned / writing.SETTINGS).read_bytes()
     assert plan.main([str(planned)]) == 0
     assert "planned already" in capsys.readouterr().out and (planned / writing.SETTINGS).read_bytes() == before
+    # a kill between the two files left older settings: they are written again, of the same trials
+    known = json.loads((planned / writing.PLAN).read_text())
+    known["settings_sha256"].insert(0, hashlib.sha256(b"# older").hexdigest())
+    (planned / writing.PLAN).write_text(json.dumps(known))
+    (planned / writing.SETTINGS).write_bytes(b"# older")
+    with monkeypatch.context() as patch:
+        patch.setattr(rules, "FOLDS", 2)
+        patch.setitem(rules.RECIPE, "train.max_steps", 30)
+        assert plan.main([str(planned), "--trials", "3"]) == 0
+    assert (planned / writing.SETTINGS).read_bytes() == before
     (planned / writing.SETTINGS).write_bytes(before + b"# mine\n")
     assert plan.main([str(planned)]) == 0
     assert "edited since it was planned" in capsys.readouterr().out
