@@ -17,9 +17,9 @@ import numpy as np
 
 import command_line
 import utils
-from benchmarks import evaluation, extraction, memory, precision, reading, sizes, training
+from benchmarks import evaluation, extraction, live, memory, precision, reading, sizes, training
 
-PARTS = ("extraction", "reading", "training", "precision", "memory", "sizes", "evaluation")
+PARTS = ("extraction", "reading", "training", "precision", "memory", "sizes", "evaluation", "live")
 
 
 def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], output: Path | None) -> None:
@@ -47,6 +47,9 @@ def run(parts: list[str], repeats: int, cases: tuple[extraction.Case, ...], outp
             elif part == "evaluation":
                 results[part] = evaluation.run(folder, repeats)
                 table = evaluation.show(results[part])
+            elif part == "live":
+                results[part] = live.run(folder)
+                table = live.show(results[part])
             else:
                 results[part] = memory.run(folder)
                 table = memory.show(results[part])

@@ -42,7 +42,8 @@ class LiveSource:
 
     A frame is [height, width, 3] uint8 RGB; timestamps are seconds and rise: those of a file, a stream's since its
     first frame, a camera's by the clock. Frames that come faster than they are taken wait in a file and in a stream
-    that is sent at any speed; those of a camera or a stream at real time are passed over, and counted in `passed`.
+    that is sent at any speed; those of a camera or a stream at real time are passed over, and counted in `passed`
+    (of a camera, which does not say what it drops, those of the time in which nobody asked for a frame).
 
     Raises ValueError, at once, when the source cannot be opened.
     """
@@ -51,7 +52,7 @@ class LiveSource:
         self.is_camera, self.is_file = source.isdecimal(), "://" not in source and not source.isdecimal()
         self.stop = threading.Event()
         self.duration = 0.0  # seconds until the end of the newest frame
-        self.passed = 0
+        self.taken = self.passed = 0  # sampled frames
         self._skip_frames, self._resize = skip_frames, resize
         if self.is_camera:
             self._close, fps, self._frames = _open_camera(int(source))
@@ -63,7 +64,7 @@ class LiveSource:
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
         began, timestamp, least_behind = time.monotonic(), -1 / self.fps, 0.0
         first = 0.0 if self.is_file else None
-        count = 0
+        count, lost = 0, 0.0
         try:
             for shown, picture in self._frames:
                 if self.stop.is_set():
@@ -83,7 +84,12 @@ class LiveSource:
                 if not self.is_file and now - timestamp - least_behind > MOST_BEHIND:
                     self.passed += 1
                     continue
-                yield resize_frame(picture(), self._resize), timestamp
+                frame = resize_frame(picture(), self._resize)
+                self.taken, handed = self.taken + 1, time.monotonic()
+                yield frame, timestamp
+                if self.is_camera and (held := time.monotonic() - handed) >= 1 / self.fps:
+                    lost += held * self.fps / self._skip_frames
+                    self.passed = int(lost)
         finally:
             self._close()
 
@@ -176,7 +182,10 @@ def run_live(source_name: str, run: run_folder.Run, output: Path, min_score: flo
     with command_line.OnSignals(lambda _: source.stop.set(), signal.default_int_handler, (signal.SIGINT,)):
         found = localize_live(source, model, min_score, lambda action: print(row(action), flush=True))
     if source.passed:
-        utils.LOGGER.warning("%d sampled frames were passed over: this machine is too slow for them", source.passed)
+        utils.LOGGER.warning(
+            "%d of %d sampled frames were passed over: this machine is too slow for them",
+            source.passed, source.passed + source.taken,
+        )  # fmt: skip
     # a name of its own: a second session must not delete what the first one saw
     name = f"live_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     _write(output, name, run.version, found)

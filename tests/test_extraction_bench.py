@@ -4,11 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import config
 from benchmarks import contenders, extraction, memory, reading, sizes
+from benchmarks import live as bench_live
 from benchmarks.clip import loop_clip, make_clip
+from localization import live
 from video_input import SampledVideo, read_header
 
 ROOT = Path(__file__).parents[1]
@@ -84,3 +87,23 @@ def test_the_slope_counts_no_start():
     assert sizes.show(stages).splitlines()[-1] == "| metrics | 1.0 | 90 | 3.0 | 90 | 43.0 | 90 | 1.30 |"
     stages["metrics"]["2000"]["cpu_seconds"] = 1.05
     assert sizes.show(stages).endswith("| 43.0 | 90 |  |")
+
+
+def test_the_made_live_actions_end_when_they_are_to_end():
+    settings = config.load(None, ["extractor.backbone=efficientnet_lite0"])
+    frames = [(np.zeros((2, 2, 3), np.uint8), number / 5) for number in range(150)]
+    done: list[float] = []
+    source = type("Source", (), {"__iter__": lambda self: iter(frames), "duration": 30.0})()
+    model = bench_live._model(settings, lambda some: np.zeros((1, 4), np.float32), lambda features, mask: None, done)
+    found = live.localize_live(source, model, bench_live.LEVEL, lambda action: None)
+    # 4 seconds without an action, 4 with one
+    assert [round(action.end / 8) * 8 for action in found] == [8, 16, 24]
+    assert all(abs(action.end - round(action.end / 8) * 8) < 0.3 for action in found)
+    assert len(done) == 150
+
+
+def test_the_table_of_live_figures():
+    late = {"median": 3.85, "worst": 3.904}
+    found = {"real_time_factor": 6.214, "cpu_seconds_a_second": 0.193, "frames": 148, "passed": 2,
+             "frame_seconds": None, "action_seconds": late, "promised_seconds": 4.4}  # fmt: skip
+    assert bench_live.show(found).splitlines()[-1] == "| 6.21 | 0.19 | – | 3.85 / 3.90 | 4.40 | 2 of 150 |"

@@ -1,6 +1,8 @@
 """Frames one by one give the actions of the whole video, soon after they end and with bounded memory."""
 
 import dataclasses
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -190,6 +192,67 @@ def test_live_on_an_address(run_folder, loads, tmp_path, server, monkeypatch):
     model = localize.load(find_run(run_folder), 1)
     assert spans(live.localize_live(source, model, 0.3, lambda action: None)) == [(0.9, 2.9)]
     assert source.duration == pytest.approx(4) and source.passed == 0
+
+
+def sampled_of(source, clock, work):
+    """The times of the frames that a reader gets who needs `work` seconds for each."""
+    times = []
+    for _, timestamp in source:
+        times.append(timestamp)
+        clock.now += work
+    return times
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands, and frames that wait for it: those of a camera, or of a stream at real time, 10 a second."""
+    clock = SimpleNamespace(now=100.0)
+    picture = partial(np.zeros, (8, 8, 3), np.uint8)
+
+    def camera(number):
+        def frames():
+            for _ in range(40):
+                clock.now += 0.1
+                yield None, picture
+
+        return (lambda: None), 10.0, frames()
+
+    def stream(video):
+        for number in range(120):
+            clock.now = max(clock.now, 100 + number / 10)
+            yield number / 10, picture
+
+    opened = SimpleNamespace(container=SimpleNamespace(close=lambda: None), fps=10.0)
+    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(live, "_open_camera", camera)
+    monkeypatch.setattr(live, "open_stream", lambda address, seconds: opened)
+    monkeypatch.setattr(live, "_frames_of", stream)
+    return clock
+
+
+def test_frames_of_a_stream_that_come_too_fast_are_passed_over_and_counted(clock):
+    source = live.LiveSource("rtsp://here/x", 2, (8, 8))
+    # 0.69 s for each fifth of a second: 0.49 s more behind with each; that of 2.2 s is 5.39 behind, of 2.6 s 4.99
+    times = sampled_of(source, clock, 0.69)
+    assert times[:12] == pytest.approx([*(number / 5 for number in range(11)), 2.6])
+    assert (source.taken, source.passed) == (len(times), 60 - len(times))
+    quick = live.LiveSource("rtsp://here/x", 2, (8, 8))
+    assert len(sampled_of(quick, clock, 0.0)) == 60 and quick.passed == 0
+
+
+def test_what_a_camera_drops_while_nobody_asks_is_counted(clock):
+    source = live.LiveSource("0", 2, (8, 8))
+    # 20 sampled frames of 40; 0.5 s of work for each hold back 5 frames, half of them to be sampled
+    assert len(sampled_of(source, clock, 0.5)) == 20 and (source.taken, source.passed) == (20, 50)
+    quick = live.LiveSource("0", 2, (8, 8))
+    assert len(sampled_of(quick, clock, 0.09)) == 20 and quick.passed == 0
+
+
+def test_the_number_of_frames_passed_over_is_said(run_folder, loads, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(live.LiveSource, "passed", property(lambda self: 3, lambda self, value: None), raising=False)
+    video = film(tmp_path / "v.mp4", (1, BLACK))
+    assert localize.main(["--live", str(video), "--model", str(run_folder), "--output", str(tmp_path)]) == 0
+    assert "3 of 8 sampled frames were passed over: this machine is too slow for them" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_a_stream_and_keeps_what_was_found(run_folder, loads, tmp_path):
