@@ -100,6 +100,15 @@ def test_the_model_is_described(run):
         load_content(run)
 
 
+def test_annotations_without_a_version_are_told_by_their_file(run):
+    description = {"classes": ["background", "jump"], "features": {"backbone": "b"},
+                   "training_data": {"version": "", "videos": 7, "file": "actions.json"}}  # fmt: skip
+    (run / "run/model.json").write_text(json.dumps(description))
+    (run / "run/config.yml").write_text("")
+    model = load_content(run).model
+    assert model.endswith(" on b features, trained on 7 videos of “actions.json”. It knows 1 action: jump.")
+
+
 def test_the_members_of_a_model_are_told():
     def network(**changes):
         return run_folder.network(config.load().model.model_copy(update=changes))
