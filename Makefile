@@ -71,6 +71,12 @@ evaluate: setup  ## segments + annotations -> mAP of the classes that SUBSET has
 report: setup  ## run + videos -> a page
 	$(RUN) report.py $(STAGE) --subset $(SUBSET)
 
+##@ to look at things
+
+jupyter: setup  ## the notebooks in a browser; installs JupyterLab first, which nothing else needs
+	$(VENV)/bin/pip install --quiet jupyterlab
+	$(VENV)/bin/jupyter lab notebooks
+
 ##@ to change the code
 
 test: setup  ## the tests, in minutes
@@ -105,6 +111,9 @@ audit: setup  ## known holes in the locked packages; needs an index with a vulne
 	$(VENV)/bin/pip install --quiet pip-audit
 	$(VENV)/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
 
+notebooks: setup  ## the notebooks executed on the demo, with small outputs, as they are committed
+	$(RUN) -m notebooks.execute
+
 faults: setup  ## kills and other faults on every stage, for hours
 	$(RUN) -m tests.faults all
 
@@ -118,4 +127,4 @@ lock: setup  ## requirements.lock anew
 clean:  ## delete the sample set and the demo's run
 	rm -rf data/sample runs/demo
 
-.PHONY: help setup demo learn download extract train predict evaluate report test test-slow test-all bench lint fuzz mutate audit faults lock clean
+.PHONY: help setup demo learn download extract train predict evaluate report jupyter test test-slow test-all bench lint fuzz mutate audit notebooks faults lock clean

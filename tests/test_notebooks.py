@@ -1,6 +1,8 @@
 """The notebooks run on the demo, draw what they promise, and are displayed by a browser."""
 
 import base64
+import re
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -9,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 
+from notebooks import execute
 from notebooks import pictures as drawing
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +24,7 @@ NOTEBOOKS = {
     "ScriptImageExtraction": ("FRAMES = 7", 2),
     "ScriptTestInputFn": ("VIDEOS = 2", 2),
     "ScriptResults": ("VIDEOS = 2", 3 + 2 + 2),
+    "Colab": ("", 0),
 }
 
 
@@ -33,15 +37,37 @@ def test_all_notebooks_are_tested():
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_committed_without_outputs(name):
-    notebook = read(name)
+def test_committed_with_small_outputs(name):
+    notebook, (_, count) = read(name), NOTEBOOKS[name]
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            assert cell.outputs == [] and cell.execution_count is None
     assert notebook.cells[1].metadata.tags == ["parameters"]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if name in execute.WITHOUT:
+        assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+        return
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))  # in one go, from top to bottom
+    assert outputs(notebook, "error") == [] and len(pictures(notebook)) >= count
+    written = (ROOT / f"notebooks/{name}.ipynb").read_text()
+    assert len(written) < 300_000
+    # nobody's folders
+    assert not re.search(r"/(home|root|work|Users)/|/tmp/(?!folder)", written)
+
+
+def test_outputs_are_kept_small_and_of_no_machine(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 1280, 3), dtype=np.uint8)
+    picture = base64.b64encode(cv2.imencode(".png", noise)[1]).decode()
+    shown = nbformat.v4.new_output("display_data", {"image/png": picture, "text/plain": "<Figure>"})
+    kept = execute.small(shown, tmp_path)
+    assert set(kept.data) == {"image/png"} and len(kept.data["image/png"]) < len(picture) / 8
+    (small,) = pictures(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[kept])]))
+    assert small.shape == (150, 640, 3) and len(np.unique(small.reshape(-1, 3), axis=0)) <= execute.COLOURS
+    text = f"{tmp_path}/data/a.json\n{tempfile.gettempdir()}/x1y2/b.mp4 of 127.0.0.1:4711"
+    said = execute.small(nbformat.v4.new_output("stream", text=text), tmp_path)
+    assert said.text == "data/a.json\n/tmp/folder/b.mp4 of 127.0.0.1:8000"
+    value = execute.small(nbformat.v4.new_output("execute_result", {"text/plain": f"'{tmp_path}/c'"}), tmp_path)
+    assert value.data == {"text/plain": "'c'"}
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path, monkeypatch):
