@@ -29,6 +29,8 @@ function buildControls() {
 
 // what is chosen stands in the address, so that a link or a reload shows the same
 function remember() {
+  // inside a notebook there is no address of its own
+  if (location.protocol === "about:") return;
   const state = new URLSearchParams();
   const { theme } = document.documentElement.dataset;
   if (theme !== (darkWanted() ? "dark" : "light")) state.set("theme", theme);

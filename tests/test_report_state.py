@@ -1,5 +1,7 @@
 """What of the page of a run is kept, printed and fitted to screens, in a real Chromium."""
 
+import html
+
 import pytest
 from page_driving import EVIL, ODD, open_video, set_threshold, show_sample, until
 
@@ -41,6 +43,21 @@ def test_what_is_chosen_stands_in_the_address(run, opened, tmp_path):
     page.evaluate("location.hash = 'score=none&action=nobody&theme=pink&video=absent'")
     until(page, "chosen.label === -1")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_inside_a_notebook_the_page_does_without_an_address(run, browser, tmp_path):
+    source = html.escape((run / "run/report.html").read_text())
+    (tmp_path / "notebook.html").write_text(f'<div><iframe srcdoc="{source}"></iframe></div>')
+    page, said = browser.new_page(), []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto((tmp_path / "notebook.html").as_uri())
+    inside = page.frames[1]
+    inside.locator("#found strong").wait_for()
+    inside.locator("#sort").select_option("name")
+    inside.locator("#theme").click()
+    assert inside.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.close()
+    assert said == []
 
 
 def test_player_and_lanes_share_a_laptops_screen(run, opened):
