@@ -89,12 +89,44 @@ def test_one_column_named_0_is_told_from_a_first_value(folder):
     assert len(read_array(folder / "b.csv")[0]) == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("0,1\n5,6\n7,8\n", [[5, 6], [7, 8]]),  # whole numbers under pandas' names
+        (",0\n0,5\n1,7\n", [[5], [7]]),  # an index and one column
+        ("\ufeff5,6\n7,8\n", [[5, 6], [7, 8]]),  # the mark that Excel puts first
+    ],
+)
+def test_small_tables(folder, text, rows):
+    (folder / "a.csv").write_text(text)
+    assert read_array(folder / "a.csv")[0].tolist() == rows
+
+
+def test_an_index_and_times_alone_are_no_features(folder):
+    (folder / "a.csv").write_text(",Time\n0,0.5\n1,1.5\n")
+    with pytest.raises(ValueError, match="expected numbers of the shape"):
+        read_array(folder / "a.csv")
+
+
 @pytest.mark.parametrize(("header", "reason"), [(",0,1", "has no name: call it timestamp"),
                                                 ("frame,0,1", "counts 'frame': make seconds")])  # fmt: skip
 def test_first_columns_that_could_be_anything_are_refused(folder, header, reason):
     rows = np.hstack([np.arange(20)[:, None] + 0.25, ROWS])
     with pytest.raises(ValueError, match=reason):
         read_array(write_csv(folder / "a.csv", header, rows))
+
+
+@pytest.mark.parametrize("times", [[0, 2, 1], [0, 1, 1], [-0.1, 1, 2], [0, 1], [[0], [1], [2]]])
+def test_timestamps_rise_from_0_on_one_a_row(folder, times):
+    np.savez(folder / "a.npz", features=np.ones((3, 2)), timestamps=times)
+    with pytest.raises(ValueError, match=r"a\.npz: expected 3 rising timestamps from 0 on"):
+        read_array(folder / "a.npz")
+
+
+def test_a_single_number_that_is_none_is_found(folder):
+    np.save(folder / "a.npy", np.array([[1.0, 2.0], [3.0, np.nan]]))
+    with pytest.raises(ValueError, match=r"a\.npy: expected finite numbers"):
+        read_array(folder / "a.npy")
 
 
 @pytest.mark.parametrize(("timestamps", "seconds"), [((np.arange(20) + 0.5) * 500, "10000.0"),

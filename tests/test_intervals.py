@@ -11,7 +11,7 @@ from test_protocols import drawn, write
 
 import metrics
 from annotations import Annotations
-from evaluation import calibration, comparison, intervals
+from evaluation import calibration, comparison, intervals, terminal
 from evaluation.protocols import PRESETS
 from segments import Segment
 
@@ -148,6 +148,22 @@ def test_two_runs_are_compared_on_the_same_draws():
     assert (same["better"], same["average_mAP"]["interval"]) == (0.5, [0, 0])
     with pytest.raises(ValueError, match="of the same annotations"):
         comparison.compare(scored[0], metrics.evaluate(annotated({"v0": truth((0, 1))}), {}, "validation"))
+
+
+def test_what_changed_most_comes_first_in_columns_as_wide_as_the_longest_name():
+    ground_truth, one, other = two_runs()
+    value = comparison.compare(*(metrics.evaluate(annotated(ground_truth), results, "validation")
+                                 for results in (one, other)))  # fmt: skip
+    pairs = {"a": (0, 0.25), "a long name": (0.5, 1), "same": (0.5, 0.5), "c": (1, 0.9), "d": (0.8, 0), "e": (0.7, 0.5)}
+    value["videos"] = {name: {"one": before, "other": after} for name, (before, after) in pairs.items()}
+    lines = terminal.comparison(value, ("p", "q")).splitlines()
+    assert lines[lines.index("of 6 videos with actions, 2 got better, 3 worse") + 1 :] == [
+        "  better  a long name    50.00 -> 100.00",
+        "  better  a               0.00 -> 25.00",
+        "  worse   d    80.00 -> 0.00",
+        "  worse   e    70.00 -> 50.00",
+        "  worse   c   100.00 -> 90.00",
+    ]
 
 
 def test_the_command_compares_two_files(tmp_path, capsys):
