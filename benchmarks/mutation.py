@@ -81,13 +81,13 @@ def first_failure(folder: Path, tests: list[str], limit: float) -> str:
         finally:
             os._exit(0)
     os.close(writer)
-    told = (
-        os.read(reader, 1000).decode() or "a crash" if select.select([reader], [], [], limit)[0] else "the time limit"
-    )
-    os.close(reader)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return told.strip()
+    try:
+        ready = select.select([reader], [], [], limit)[0]
+        return (os.read(reader, 1000).decode() or "a crash").strip() if ready else "the time limit"
+    finally:
+        os.close(reader)
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def _test(tests: list[str], folder: Path) -> str:

@@ -36,6 +36,15 @@ def test_equal_scores_come_in_the_order_of_time():
     assert found.segments[:, 0].tolist() == [0.0, 2.0, 4.0]
 
 
+def test_of_equal_scores_the_earlier_the_shorter_and_the_lower_class_come_first(monkeypatch):
+    spans = np.array([[1.0, 3], [0, 5], [0, 2], [0, 2]])
+    found = proposals.Detections(spans, np.array([2, 1, 2, 1]), np.full(4, 0.6))
+    monkeypatch.setattr(proposals, "stretches", lambda *_: found)
+    ordered = decoding.decode(np.full((6, 3), 0.3), np.arange(7.0), settings("video_labels=0"))
+    assert ordered.segments.tolist() == [[0, 2], [0, 2], [0, 5], [1, 3]]
+    assert ordered.classes.tolist() == [1, 2, 1, 2]
+
+
 def test_true_labels_decode_to_their_segments_with_every_method():
     labels = np.array([0, 0, 1, 1, 1, 0, 2, 2, 1, 0])
     boundaries = np.arange(11.0) / 2

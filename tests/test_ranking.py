@@ -42,6 +42,16 @@ def test_unsure_stretches_come_least_sure_first():
     assert ranking.unsure_spans(scores[:1], np.arange(2.0)) == []
 
 
+def test_unsure_stretches_weigh_by_their_length_and_five_are_told():
+    scores = np.tile([0.9, 0.1], (50, 1))
+    scores[5:7] = [0.5, 0.5]  # (1 - 0) * 2 frames
+    scores[20:23] = [0.7, 0.3]  # (1 - 0.4) * 3
+    assert ranking.unsure_spans(scores, np.arange(51.0)) == [(5.0, 7.0), (20.0, 23.0)]
+    scores = np.tile([0.9, 0.1], (60, 1))
+    scores[5:35:5] = [0.5, 0.5]
+    assert [start for start, _ in ranking.unsure_spans(scores, np.arange(61.0))] == [5, 10, 15, 20, 25]
+
+
 def test_the_terminal_gives_the_same_order(tmp_path, capsys):
     file = tmp_path / "annotations.json"
     database = {"known": {"subset": "training", "duration": 4.0, "annotations": [action(0, 4)]}}

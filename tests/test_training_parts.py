@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_features import made_settings, make_data_set
+from made_features import load_data, made_settings, make_data_set
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -21,7 +21,7 @@ from model import BidirectionalLSTM
 from training import log as training_log
 from training import step
 from training.adam import Adam
-from training.evaluation import draw_timeline
+from training.evaluation import draw_timeline, validation_map
 from training.log import TrainingLog
 from training.state import TrainingState
 from training.step import TrainingSteps
@@ -192,6 +192,18 @@ def folder(tmp_path_factory):
     return folder
 
 
+def test_the_validation_map_is_the_mean_and_that_of_the_lowest_threshold(folder):
+    run_data = load_data(made_settings(folder), ("training", "validation"))
+    # each segment is met by 0.52: at the first of ten thresholds, 0.5 to 0.95
+    results = {
+        name: [{"label": s.label, "score": 1.0, "segment": [s.start, s.start + 0.52 * (s.end - s.start)]}
+               for s in run_data.annotated.videos[name].segments]
+        for name in run_data.validation.ids
+    }  # fmt: skip
+    found = validation_map(run_data, results, 3)
+    assert found == pytest.approx({"average_mAP": 0.1, "mAP_0.50": 1.0})
+
+
 def test_what_tensorboard_gets(folder):
     events = EventAccumulator(str(folder / "run"), size_guidance={"tensors": 0}).Reload()
     names = set(events.Tags()["tensors"])
@@ -224,9 +236,8 @@ def test_tensorboard_compares_runs_by_their_settings(folder):
 def test_a_timeline_shows_what_is_annotated():
     boundaries, labels = np.arange(11.0), np.array([0, 0, 0, 1, 1, 1, 1, 0, 0, 0])
     scores = np.full((10, 3), [0.9, 0.05, 0.05])
-    names = ("background", "jump", "run")
 
-    def drawn(labels, scores=scores):
+    def drawn(labels, names=("background", "jump", "run")):
         return np.asarray(Image.open(io.BytesIO(draw_timeline(boundaries, scores, labels, names))).convert("RGB"))
 
     empty = drawn(np.zeros(10, int))
@@ -234,6 +245,9 @@ def test_a_timeline_shows_what_is_annotated():
     changed = np.flatnonzero((drawn(labels) != empty).any(axis=(0, 2)))
     # the shade reaches over 4 of 10 seconds
     assert 0.25 * empty.shape[1] < len(changed) < 0.6 * empty.shape[1]
+    # the classes are named
+    others = drawn(labels, ("background", "climb", "fall"))
+    assert others.shape == empty.shape and (others != drawn(labels)).any()
     one = draw_timeline(np.array([0.0, 1.0]), np.ones((1, 1)), np.zeros(1, int), ("background",))
     assert Image.open(io.BytesIO(one)).size == empty.shape[1::-1]
 

@@ -141,14 +141,22 @@ def test_the_search_tries_rising_values_that_the_settings_allow():
         assert list(levels) == sorted(levels)
 
 
-def test_a_fit_takes_nothing_from_the_run_in_its_folder(folder):
+def test_a_fit_learns_its_labels_and_takes_nothing_from_the_run_in_its_folder(folder, monkeypatch):
     steps = ("train.max_steps=20", "train.save_checkpoints_steps=10", "train.pictures=0")
     trained, elsewhere = (made_settings(folder, f"paths.model_dir={name}", *steps) for name in ("trained", "none"))
     trainer.run(trained)
     assert list((folder / "trained/checkpoints/best").glob("ckpt-*"))
     run_data = load_data(trained, ("training",))
     labels = np.zeros_like(run_data.training.labels)
+    learnt = []
+
+    def noted(function):
+        return lambda store, *others: (learnt.append(store.labels), function(store, *others))[1]
+
+    for name in ("class_weights", "training_batches"):
+        monkeypatch.setattr(tuning, name, noted(getattr(tuning, name)))
     one, other = (fit(settings, run_data, labels) for settings in (trained, elsewhere))
+    assert len(learnt) == 4 and not np.any(learnt)
     for weight, expected in zip(one.classifier.weights, other.classifier.weights, strict=True):
         np.testing.assert_array_equal(weight.numpy(), expected.numpy())
 
@@ -197,7 +205,8 @@ def test_a_gain_within_its_spread_over_the_videos_changes_no_settings(folder, ca
     assert search.gain(settings, settings) == (0, 0) and search.gain(settings, better)[1] == pytest.approx(spread)
     assert spread > 0
 
-    monkeypatch.setattr(tuning, "SEARCHED", ([{"smoothing": 0.0}, {"smoothing": 0.5}], [{"method": "runs"}]))
+    longer = {"smoothing": 7.0}
+    monkeypatch.setattr(tuning.Search, "best", lambda _, settings: (settings.model_copy(update=longer), 0.9))
     monkeypatch.setattr(tuning, "gain", lambda one, other: (0.02, 0.02))
     monkeypatch.setattr(tuning, "out_of_fold_scores", lambda *_: scores)
     settings = made_settings(folder, "paths.model_dir=kept")
@@ -208,6 +217,11 @@ def test_a_gain_within_its_spread_over_the_videos_changes_no_settings(folder, ca
     found = json.loads((folder / "kept/tuning.json").read_text())
     assert found["average_mAP"]["tuned"] == found["average_mAP"]["before"] and found["spread"] == 0.02
     assert "gains 0.0200, with a spread of 0.0200 over the videos: the settings stay" in capsys.readouterr().out
+    monkeypatch.setattr(tuning, "gain", lambda one, other: (0.0201, 0.02))
+    assert tuning.run(settings, 2, "video") == 0
+    assert config.load(folder / "kept/tuned.yml").predict.smoothing == 7
+    assert json.loads((folder / "kept/tuning.json").read_text())["average_mAP"]["tuned"] == 0.9
+    assert "with a spread of 0.0200 over the videos: taken" in capsys.readouterr().out
 
 
 def test_too_few_folds_are_refused(capsys):
