@@ -39,7 +39,7 @@ OPTIONS = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
 
 def tests_of(root: Path) -> dict[str, list[str]]:
     """Of each file of ours the test files that import it, by themselves or their helpers, the namesake and the ones of
-    the fewest imports first; then those that import what imports it."""
+    the fewest imports first; where none does, those that import what imports it."""
     files = {str(path.relative_to(root)) for path in [*root.glob("*.py"), *root.glob("*/*.py")]}
     imports: dict[str, set[str]] = {}
     for file in files:
@@ -60,7 +60,7 @@ def tests_of(root: Path) -> dict[str, list[str]]:
     def ordered(file: str, tests: list[str]) -> list[str]:
         return sorted(tests, key=lambda test: (Path(file).stem not in test, len(imports[test])))
 
-    return {file: ordered(file, near[file]) + ordered(file, far[file]) for file in files}
+    return {file: ordered(file, near[file] or far[file]) for file in files}
 
 
 def first_failure(folder: Path, tests: list[str], limit: float) -> str:
@@ -127,19 +127,19 @@ class Bench:
         return known[name]
 
     def killed_by(self, mutant: Mutant, most: float) -> str:
-        """The first test that fails with this mutant, "" for none, in its test files until they take `most` seconds."""
+        """The first test that fails with this mutant, "" for none, of as many test files as take `most` seconds."""
         tests: list[str] = []
         total = 0.0
         for test in self._tests[mutant.file]:
-            total += self.seconds(test)
-            if tests and total > most:
-                break
-            tests.append(test)
+            seconds = self.seconds(test)
+            if not tests or total + seconds <= most:
+                tests.append(test)
+                total += seconds
         path = self.project / mutant.file
         source = path.read_bytes()
         self._write(path, mutant.applied(source))
         try:
-            return first_failure(self.project, tests, 20 + 4 * total) if tests else ""
+            return first_failure(self.project, tests, 60 + 8 * total) if tests else ""
         finally:
             self._write(path, source)
 
