@@ -24,6 +24,7 @@ from sample.timeline import FPS, HEIGHT, TAXONOMY, WIDTH, Timeline, plan_timelin
 from video_reading.door import open_video
 
 VERSION = "sample set 2"  # raise it whenever what is drawn changes: files of another version are drawn again
+OVERLAPPING_VERSION = 2  # the same of the set in which actions overlap
 VIDEOS = {"training": 40, "validation": 8, "testing": 8}
 
 
@@ -50,7 +51,7 @@ def draw_sample_set(
 
     videos: subset -> number of videos (default: `VIDEOS`); the first ones are the same however many there are.
     workers: processes that draw (default: one a core); the files are the same however many there are.
-    overlapping: whether the figure often claps while it kicks: actions of two classes at once.
+    overlapping: whether legs and arms act on their own, so that actions of two classes overlap: see `plan_timeline`.
 
     Raises ValueError for a seed below 0, or workers below 1.
     """
@@ -75,7 +76,7 @@ def draw_sample_set(
 
 
 def _plan_subset(folder: Path, seed: int, subset: str, count: int, overlapping: bool = False) -> list[_Plan]:
-    version = f"{VERSION}, overlapping" if overlapping else VERSION
+    version = f"{VERSION}, overlapping {OVERLAPPING_VERSION}" if overlapping else VERSION
     counts: dict[str, int] = {}
     plans = []
     for number in range(count):
@@ -183,7 +184,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="another seed, another set (default: %(default)s)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that draw (default: one a core)")
     parser.add_argument(
-        "--overlapping", action="store_true", help="the person often claps while kicking: two classes at once"
+        "--overlapping", action="store_true", help="legs and arms act on their own: short actions inside long ones"
     )
     arguments = parser.parse_args(argv)
 

@@ -1,8 +1,10 @@
-"""An output a class where actions overlap: softmax against sigmoid on drawn videos with two actions at once.
+"""An output a class where actions overlap: softmax against sigmoid, all other settings the same.
 
-`python benchmarks/overlapping.py [--seeds 0 1]`: draws the sample set in which the figure claps while it kicks,
-extracts its features, and with each seed trains both values of `model.output`, all other settings being those of
-configs/sample.yml. The last step is scored on the testing subset, of which nothing is chosen.
+`python benchmarks/overlapping.py overlapping|sample|fights [--seeds 0 1 2]`: `overlapping` draws the sample set in
+which short actions lie in long ones (`sample_videos.py --overlapping`); `sample` and `fights`, where nothing overlaps,
+say what sigmoid costs. With each seed both values of `model.output` are trained with the settings of configs/, which
+were chosen for softmax on `sample` and `fights`. The last step is scored on the held-out subset, of which nothing is
+chosen.
 """
 
 from __future__ import annotations
@@ -16,41 +18,55 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+import metrics  # noqa: E402
 import utils  # noqa: E402
-from benchmarks.accuracy import extracted, load, run_stage, train_and_predict  # noqa: E402
+from benchmarks.accuracy import extracted, fights_paths, load, run_stage, train_and_predict  # noqa: E402
 
 OUTPUTS = ("softmax", "sigmoid")
+AVERAGE = "average mAP"
 
 
-def prepare(folder: Path) -> list[str]:
-    """Draw the set and extract its features, as far as they are not there; returns the settings that name them."""
+def prepare(arguments: argparse.Namespace) -> tuple[str, str, list[str]]:
+    """The settings file, the held-out subset and the paths of a data set, drawn and extracted as far as it is not."""
+    if arguments.set == "fights":
+        return "fights", "validation", fights_paths(arguments)
+    if arguments.set == "sample":
+        return "sample", "testing", []
+    folder = arguments.work / "overlapping"
     run_stage("sample_videos.py", "--overlapping", "--output", str(folder))
     own = {"json_data_path": folder / "annotations.json", "videos_folder": folder / "videos",
            "feature_map_folder": folder / "features"}  # fmt: skip
-    return extracted("sample", own, "training", "testing")
+    return "sample", "testing", extracted("sample", own, "training", "testing")
 
 
-def average_map(paths: list[str], output: str, seed: int) -> float:
-    """Percent, on the testing subset."""
-    scored = train_and_predict(load("sample", *paths, f"model.output={output}", f"train.seed={seed}"), "testing")
-    return scored.values(np.arange(len(scored.store.ids)), background=(0,))["average mAP"]
+def average_precisions(name: str, subset: str, assignments: list[str]) -> dict[str, float]:
+    """Percent, over the tIoU thresholds: the mean over classes, and each class."""
+    scored = train_and_predict(load(name, *assignments), subset)
+    found = metrics.evaluate(scored.run_data.annotated, scored.results, subset, ignore_unknown_labels=True)
+    each = dict(zip(found.detection.classes, found.detection.AP.mean(axis=1), strict=True))
+    return {name: 100 * float(share) for name, share in ({AVERAGE: found.average_mAP} | each).items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--work", type=Path, default=PROJECT / "runs/overlapping", help="folder of videos and features")
+    parser.add_argument("set", choices=("overlapping", "sample", "fights"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared/data", help="where fights is")
+    parser.add_argument("--work", type=Path, default=PROJECT / "runs/accuracy", help="folder of videos and features")
     arguments = parser.parse_args()
-    paths = prepare(arguments.work.resolve())
+    arguments.data, arguments.work = arguments.data.resolve(), arguments.work.resolve()
+    name, subset, paths = prepare(arguments)
     utils.start_tensorflow()
-    values = []
+    found: dict[str, list[dict[str, float]]] = {output: [] for output in OUTPUTS}
     for seed in arguments.seeds:
-        softmax, sigmoid = (average_map(paths, output, seed) for output in OUTPUTS)
-        values.append((softmax, sigmoid, sigmoid - softmax))
-        print(f"seed {seed}   softmax {softmax:.1f}   sigmoid {sigmoid:.1f}   {sigmoid - softmax:+.1f}", flush=True)
-    means, spreads = np.mean(values, axis=0), np.std(values, axis=0)
-    cells = [f"{mean:.1f} ± {spread:.1f}" for mean, spread in zip(means, spreads, strict=True)]
-    print(f"average mAP, mean ± deviation: softmax {cells[0]}   sigmoid {cells[1]}   difference {cells[2]}")
+        for output, values in found.items():
+            values.append(average_precisions(name, subset, [*paths, f"model.output={output}", f"train.seed={seed}"]))
+            print(f"seed {seed}   {output}   {AVERAGE} {values[-1][AVERAGE]:.1f}", flush=True)
+    print(f"\n{'mean ± deviation':<22}" + "".join(f"{title:>16}" for title in (*OUTPUTS, "difference")))
+    for row in found["softmax"][0]:
+        softmax, sigmoid = (np.array([one[row] for one in found[output]]) for output in OUTPUTS)
+        cells = (f"{some.mean():.1f} ± {some.std():.1f}" for some in (softmax, sigmoid, sigmoid - softmax))
+        print(f"{row:<22}" + "".join(f"{cell:>16}" for cell in cells))
 
 
 if __name__ == "__main__":

@@ -49,8 +49,9 @@ def pose_track(timeline: Timeline) -> dict[str, np.ndarray]:
             _gesture(pose, *_progress(stretch), stretch)
         elif stretch.kind in TAXONOMY and stretch.kind not in PAIRED:
             _act(pose, *_progress(stretch), stretch)
-    for stretch in timeline.beside:  # over the others: the arms of both are this one's
-        _act(pose, *_progress(stretch), stretch)
+    for stretch in timeline.beside:  # claps over kicks: the arms are theirs. What sits down under claps is held already
+        if stretch.kind not in PAIRED:
+            _act(pose, *_progress(stretch), stretch)
     return pose
 
 

@@ -37,8 +37,10 @@ MIRRORED = {"Sitting down": "Standing up", "Raising the arms": "Lowering the arm
 ARM_GESTURES = ("Scratching the head", "Hands on the hips", "Checking the watch")
 GESTURES = ("Looking around", "Shifting weight", *ARM_GESTURES)
 SIDES = ("left", "right")
-OVERLAPPING = 0.5, 0.9  # shares: of chances to kick that are taken in any case, and of kicks with which it claps
-TOGETHER = 3.0, 6.0  # seconds that each of both lasts
+# where actions overlap: the long ones that legs and arms do, with short ones of the others beside
+LONG_KINDS = ("Kicking", "Clapping", "Raising the arms", "Lowering the arms")
+LONG, SHORT, APART = (6.0, 9.0), (1.6, 2.4), (0.8, 1.6)  # seconds that each lasts, and between two short ones
+EARLY, LATE = 0.8, 1.6  # seconds before and after the begin of the long one that the first short one begins at most
 EXCURSION = 0.55  # statures from the middle of a spot to the picture's edge that an action needs
 
 
@@ -66,7 +68,7 @@ class Stretch:
 class Timeline:
     """All that happens in one video: how the figure begins, and stretches that follow each other without a gap.
 
-    `beside`: actions at the same time as these, whose arms they take.
+    `beside`: actions at the same time as these: of the arms beside those of the legs, or the other way round.
     """
 
     stature: float  # pixels
@@ -90,8 +92,8 @@ class Timeline:
 class _Planner:
     """The state of the figure while its timeline grows."""
 
-    def __init__(self, rng: np.random.Generator, overlapping: bool):
-        self.rng, self.overlapping = rng, overlapping
+    def __init__(self, rng: np.random.Generator):
+        self.rng = rng
         self.stature = rng.uniform(130, 168)
         self.half_width = WIDTH / 2 / self.stature
         self.chair = self.some_spot()
@@ -157,8 +159,6 @@ class _Planner:
             labels = ["Standing up", "Raising the arms", "Clapping"]
         else:
             labels = [label for label in TAXONOMY if label not in ("Standing up", "Lowering the arms")]
-            if self.overlapping and self.rng.random() < OVERLAPPING[0]:
-                return "Kicking"
         if self.raised and self.spot != self.chair:
             labels.remove("Sitting down")  # nobody walks to the chair with the arms up
         # to sit down is also the way to standing up, and so for the arms
@@ -177,50 +177,64 @@ class _Planner:
         period = LASTS[label][2]
         return 1 if period is None else max(1, round(seconds / (period * self.rng.uniform(0.85, 1.2))))
 
-    def kick_and_clap(self) -> None:
-        """Kick, and clap for as long, from a little before or after the first kick: most of the time is both."""
-        rng = self.rng
-        seconds, shift = rng.uniform(*TOGETHER), rng.uniform(0.2, 0.8)
-        claps_first = rng.random() < 0.5
-        if claps_first:
-            self.add("Still", shift)
-        kick = self.now
-        self.add("Kicking", seconds, repeats=self.repeats("Kicking", seconds), side=str(rng.choice(SIDES)))
-        frames, moved = self.now - kick, round(shift * FPS)
-        if not claps_first:
-            self.add("Still", shift)
-        start = kick - moved if claps_first else kick + moved
-        self.beside.append(Stretch("Clapping", start, start + frames, repeats=self.repeats("Clapping", seconds)))
+    def together(self, label: str) -> list[str]:
+        """A long action, and short ones beside it: claps over kicks; sitting down and up while the arms do something.
+
+        The first may begin before the long one and the last end after it. Returns what happens, for the counts.
+        """
+        rng, seconds = self.rng, self.rng.uniform(*LONG)
+        if label != "Kicking" and not self.seated and self.spot != self.chair:
+            self.walk(self.chair)
+        at = rng.uniform(-EARLY, LATE)  # seconds after the begin of the long one
+        if at < 0:
+            self.add("Still", -at)
+        begin, kinds = self.now, [label]
+        side = str(rng.choice(SIDES))
+        self.add(label, seconds, repeats=self.repeats(label, seconds), side=side)
+        while at + SHORT[0] / 2 < seconds:
+            kind = "Clapping" if label == "Kicking" else "Standing up" if self.seated else "Sitting down"
+            lasts, start = rng.uniform(*SHORT), begin + round(at * FPS)
+            self.beside.append(Stretch(kind, start, start + round(lasts * FPS), repeats=self.repeats(kind, lasts)))
+            self.seated = {"Sitting down": True, "Standing up": False}.get(kind, self.seated)
+            kinds.append(kind)
+            at += lasts + rng.uniform(*APART)
+        self.raised = {"Raising the arms": True, "Lowering the arms": False}.get(label, self.raised)
+        if (after := self.beside[-1].stop - self.now) > 0:
+            self.add("Still", after / FPS)
+        return kinds
 
 
 def plan_timeline(rng: np.random.Generator, counts: dict[str, int], overlapping: bool = False) -> Timeline:
-    """Plan one video of 4 to 10 actions in 20 to 40 s, or a few more where the figure claps while it kicks.
+    """Plan one video of 4 to 10 actions in 20 to 40 s, or of more in up to 60 s where actions overlap.
 
     counts: label -> instances in the subset so far; the rarer a label, the likelier it is chosen. What is planned
     here is added to it.
-    overlapping: whether it often claps while it kicks.
+    overlapping: whether legs and arms act on their own, as where a data set gives several labels at once: what kicks,
+    claps, or raises or lowers the arms takes long then, with short actions of another class inside and over its ends.
     """
     while True:
         tally = dict(counts)
         timeline = _plan(rng, tally, overlapping)
-        if 20 * FPS <= timeline.frames <= 40 * FPS:
+        if 20 * FPS <= timeline.frames <= (60 if overlapping else 40) * FPS:
             counts.update(tally)
             return timeline
 
 
 def _plan(rng: np.random.Generator, counts: dict[str, int], overlapping: bool) -> Timeline:
-    planner = _Planner(rng, overlapping)
+    planner = _Planner(rng)
     enough = round(rng.uniform(22, 32) * FPS)
     moments = 0
     while moments < 4 or (planner.now < enough and moments < 10):
         label = planner.choose(counts)
         planner.background(label)
-        if overlapping and label == "Kicking" and rng.random() < OVERLAPPING[1]:
-            planner.kick_and_clap()
-            counts["Clapping"] = counts.get("Clapping", 0) + 1
+        # nobody walks to the chair with the arms up
+        if overlapping and label in LONG_KINDS and (planner.spot == planner.chair or not planner.raised):
+            kinds = planner.together(label)
         else:
             planner.act(label)
-        counts[label] = counts.get(label, 0) + 1
+            kinds = [label]
+        for kind in kinds:
+            counts[kind] = counts.get(kind, 0) + 1
         moments += 1
     planner.background(None)
     start, seated, raised = planner.begin

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections import Counter
-from dataclasses import replace
 from itertools import pairwise
 
 import av
@@ -12,9 +11,8 @@ import pytest
 
 import annotations
 import sample_videos
-from sample.film import film
 from sample.motion import add_idle_motion, ease, pose_track
-from sample.timeline import FPS, LASTS, MIRRORED, TAXONOMY, TOGETHER, Spot, Stretch, Timeline, plan_timeline
+from sample.timeline import FPS, LASTS, MIRRORED, TAXONOMY, Spot, Stretch, Timeline, plan_timeline
 
 
 def contents(folder):
@@ -248,76 +246,3 @@ def test_the_script_says_what_it_made(tmp_path, monkeypatch, capsys):
     assert "0 actions of 8 classes" in capsys.readouterr().out
     assert sample_videos.main(["--output", str(tmp_path), "--seed", "-4"]) == 2
     assert "seed: expected" in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def overlapping_set(tmp_path_factory):
-    """The database of the set with two actions at once, whose videos are not drawn."""
-    folder = tmp_path_factory.mktemp("overlapping")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sample_videos, "_draw_all", lambda plans, workers: None)
-        path = sample_videos.draw_sample_set(folder, overlapping=True)
-    return json.loads(path.read_text())["database"]
-
-
-@pytest.mark.parametrize("subset", sample_videos.VIDEOS)
-def test_two_actions_at_once_take_a_fifth_of_the_time_with_actions(overlapping_set, subset):
-    at_once = Counter()
-    for entry in overlapping_set.values():
-        frames = np.zeros((round(entry["duration"] * FPS), len(TAXONOMY)), int)
-        for annotation in entry["annotations"]:
-            start, stop = (round(second * FPS) for second in annotation["segment"])
-            frames[start:stop, list(TAXONOMY).index(annotation["label"])] += 1
-        assert frames.max() == 1  # nobody does one action twice at once
-        pairs = [tuple(np.flatnonzero(frame)) for frame in frames[frames.sum(axis=1) > 1]]
-        assert {tuple(list(TAXONOMY)[number] for number in pair) for pair in pairs} <= {("Kicking", "Clapping")}
-        if entry["subset"] == subset:
-            at_once.update(frames.sum(axis=1).tolist())
-    assert at_once[2] / (at_once[1] + at_once[2]) >= 0.2
-
-
-def test_actions_that_overlap_begin_apart_and_others_last_as_long_as_ever(overlapping_set):
-    for name, entry in overlapping_set.items():
-        spans = [annotation["segment"] for annotation in entry["annotations"]]
-        assert spans == sorted(spans) and spans[0][0] >= 0 and max(end for _, end in spans) <= entry["duration"], name
-        for annotation in entry["annotations"]:
-            start, end = annotation["segment"]
-            others = [span for span in spans if span != [start, end] and span[0] < end and span[1] > start]
-            assert len(others) <= 1, name
-            shortest, longest = LASTS[annotation["label"]][:2]
-            if others:
-                shortest, longest = TOGETHER
-                assert end - start == pytest.approx(others[0][1] - others[0][0])
-                assert min(end, others[0][1]) - max(start, others[0][0]) >= TOGETHER[0] - 0.85
-                assert 0.19 <= abs(start - others[0][0]) <= 0.81
-            assert shortest - 0.04 <= end - start <= longest + 0.04, name
-
-
-def test_who_claps_while_kicking_has_the_legs_of_one_and_the_arms_of_the_other():
-    kicking, clapping = timeline_of("Kicking", 50), timeline_of("Clapping", 50)
-    both = replace(kicking, beside=clapping.stretches)
-    assert [action.kind for action in both.actions] == ["Kicking", "Clapping"]
-    kick, clap, pose = (pose_track(timeline) for timeline in (kicking, clapping, both))
-    middle = slice(6, 44)  # where the arms have come up to clap, and are not yet on the way back
-    for name in pose:
-        expected = clap if "upper" in name or "fore_" in name else kick
-        np.testing.assert_allclose(pose[name][middle], expected[name][middle], atol=1e-12, err_msg=name)
-    pictures = [
-        list(film(timeline, np.random.default_rng(0)))[12].astype(int) for timeline in (kicking, clapping, both)
-    ]
-    for alone in pictures[:2]:
-        assert (np.abs(pictures[2] - alone).max(axis=-1) > 40).sum() > 200  # pixels
-
-
-def test_a_set_with_two_actions_at_once_is_drawn_anew_and_the_script_asks_for_it(tmp_path, monkeypatch, capsys):
-    plain, both = (
-        sample_videos._plan_subset(tmp_path, 0, "testing", 1, overlapping)[0] for overlapping in (False, True)
-    )
-    assert plain.path == both.path and plain.origin != both.origin
-    assert not plain.timeline.beside
-    monkeypatch.setattr(sample_videos, "VIDEOS", {"testing": 3})
-    monkeypatch.setattr(sample_videos, "_draw_all", lambda plans, workers: None)
-    assert sample_videos.main(["--overlapping", "--output", str(tmp_path)]) == 0
-    database = json.loads((tmp_path / "annotations.json").read_text())["database"].values()
-    spans = [sorted(a["segment"] for a in entry["annotations"]) for entry in database]
-    assert any(before[1] > after[0] for some in spans for before, after in pairwise(some))
