@@ -25,7 +25,7 @@ import video_input
 from annotations import Annotations, Video
 from evaluation import comparison, errors, matching, predictions
 from prediction.score_file import ScoreFile
-from report_page.content import MOST_WITH_PICTURES, PageContent, Plan, VideoView
+from report_page.content import MOST_WITH_CURVES, MOST_WITH_PICTURES, PageContent, Plan, VideoView
 from report_page.rendering import write_page
 from report_page.thumbnails import make_thumbnails
 
@@ -155,16 +155,19 @@ def _notes(views: list[VideoView], predicted: Collection[str], folder: Path) -> 
 
 
 def _with_scores(views: list[VideoView], path: Path, class_of: Mapping[str, str]) -> tuple[list[VideoView], list[str]]:
-    """The views with their score curves, and a note where there are none."""
+    """The views with their score curves, of the worst MOST_WITH_CURVES only, and a note where there are none."""
     if not path.is_file():
         return views, [f"No score curves: there is no {path.name} (predict.save_scores, then predictions_json.py)."]
-    completed = []
+    completed, chosen, notes = {view.id: view for view in views}, views, []
+    if len(views) > MOST_WITH_CURVES:
+        chosen = sorted(views, key=_quality)[:MOST_WITH_CURVES]
+        notes.append(f"Score curves of the {len(chosen)} worst videos only, so that the page stays small.")
     with contextlib.closing(ScoreFile(path)) as scores:
-        for view in views:
+        for view in chosen:
             named = {action[0] for action in view.truth or ()} | {action[0] for action in view.predictions}
             times, curves = scores.curves(view.id, named, class_of)
-            completed.append(replace(view, times=times, curves=curves))
-    return completed, []
+            completed[view.id] = replace(view, times=times, curves=curves)
+    return list(completed.values()), notes
 
 
 def _with_pictures(views: list[VideoView]) -> tuple[list[VideoView], list[str]]:

@@ -9,6 +9,8 @@ import numpy as np
 
 # pictures of 12 moments take 30 to 50 kB a video: more videos than these would make a page that opens slowly
 MOST_WITH_PICTURES = 60
+# curves of 30 classes take 20 kB a video
+MOST_WITH_CURVES = 500
 
 
 @dataclass(frozen=True)

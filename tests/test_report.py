@@ -139,6 +139,21 @@ def test_of_many_videos_the_worst_have_pictures(run, monkeypatch):
     assert "Thumbnails of the 1 worst videos only, so that the page stays small." in content.notes
 
 
+def test_of_many_videos_the_worst_have_curves(run, monkeypatch):
+    scores = {"classes": np.array(["background", "jump"])}
+    for name in ("v1", "v2"):
+        scores |= {f"probabilities/{name}": np.full((4, 2), 0.5, np.float16), f"boundaries/{name}": np.arange(5.0)}
+    np.savez(run / "run/scores_validation.npz", **scores)
+    content = load_content(run)
+    assert [list(view.curves) for view in content.videos] == [["jump"], ["jump"]]
+    assert not any("Score curves" in note for note in content.notes)
+    monkeypatch.setattr(report, "MOST_WITH_CURVES", 1)
+    content = load_content(run)
+    # as for the pictures, v2 is the worst
+    assert [(view.id, view.curves is None) for view in content.videos] == [("v1", True), ("v2", False)]
+    assert "Score curves of the 1 worst videos only, so that the page stays small." in content.notes
+
+
 def test_an_unreadable_video_is_told_and_the_page_is_made(run):
     (run / "videos/validation/v2.mp4").write_bytes(b"no video")
     content = load_content(run)
