@@ -198,6 +198,12 @@ def test_temporal_differences_stop_at_shot_cuts():
     np.testing.assert_allclose(absolute[:, 2:], np.abs(signed[:, 2:]))
 
 
+@pytest.mark.parametrize(("cosine", "cut"), [(0.71, False), (0.69, True)])
+def test_a_shot_cut_is_a_cosine_distance_above_0_3(cosine, cut):
+    features = np.array([[2, 0], [3 * cosine, 3 * (1 - cosine**2) ** 0.5]])
+    assert preparation.shot_cuts(features).tolist() == [False, cut]
+
+
 def test_maps_are_laid_out_flat():
     maps = np.arange(2 * 2 * 2 * 3).reshape(2, 2, 2, 3)
     np.testing.assert_array_equal(preparation.prepare_features(maps, [0, 1], prepared_by()), maps.reshape(2, 12))
