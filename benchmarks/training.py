@@ -13,18 +13,20 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.tables import markdown
+from benchmarks.training_contenders import gflop_a_window
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCHES = {15: 200, 128: 30}  # windows a step -> steps a turn
 CONTENDERS = ("ours", "fit", "pytorch")
+PARTS = ("products", "update", "matmul")  # of ours, and what the matrix products could reach
 # an environment of its own: `make bench` makes it from benchmarks/requirements.txt
 TORCH_PYTHON = Path(os.environ.get("TORCH_PYTHON", ROOT / ".venv/torch/bin/python"))
 
 
 def run(repeats: int) -> dict[str, dict]:
     """For each batch size: windows a second of each contender (all turns, and their median) and ratios to ours."""
-    contenders = [name for name in CONTENDERS if name != "pytorch" or TORCH_PYTHON.is_file()]
-    if len(contenders) < len(CONTENDERS):
+    contenders = [name for name in (*CONTENDERS, *PARTS) if name != "pytorch" or TORCH_PYTHON.is_file()]
+    if "pytorch" not in contenders:
         print(f"no PyTorch: {TORCH_PYTHON} is not there; `make bench` installs it", file=sys.stderr)
     return {f"batch {batch}": _measure(batch, steps, contenders, repeats) for batch, steps in BATCHES.items()}
 
@@ -47,9 +49,13 @@ def _measure(batch: int, steps: int, contenders: list[str], repeats: int) -> dic
     # each turn against the others' of the same round, which met the same machine
     ratios = {
         name: statistics.median(ours / theirs for ours, theirs in zip(rates["ours"], rates[name], strict=True))
-        for name in contenders if name != "ours"
+        for name in contenders if name != "ours" and name not in PARTS
     }  # fmt: skip
-    return {"windows_per_second": median, "all": rates, "times": ratios, "input_wait": statistics.median(waits)}
+    peak = median.pop("matmul")
+    return {
+        "windows_per_second": median, "all": rates, "times": ratios, "input_wait": statistics.median(waits),
+        "matmul_gflop_per_second": peak, "gflop_per_second": median["ours"] * gflop_a_window(),
+    }  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -71,8 +77,8 @@ def _contender(name: str, batch: int, steps: int) -> Iterator[subprocess.Popen]:
 
 
 def show(results: dict[str, dict]) -> str:
-    """The results as a Markdown table."""
-    rows = []
+    """The results as two Markdown tables: against the others, and where the time goes."""
+    rows, shares = [], []
     for name, found in results.items():
         rate, times = found["windows_per_second"], found["times"]
         torch = f"{rate['pytorch']:.0f}" if "pytorch" in rate else "–"
@@ -81,4 +87,15 @@ def show(results: dict[str, dict]) -> str:
             f"{name} | {rate['ours']:.0f} | {rate['fit']:.0f} | {torch} | {times['fit']:.2f} | {torch_times} | "
             f"{found['input_wait']:.1%}"
         )
-    return markdown("windows/s | ours | Keras fit | PyTorch | ours / fit | ours / PyTorch | input wait", rows)
+        parts = [rate["ours"] / rate["products"], rate["ours"] / rate["update"]]
+        peak, reached = found["matmul_gflop_per_second"], found["gflop_per_second"]
+        alone = rate["products"] * gflop_a_window()
+        shares.append(
+            f"{name} | {reached:.0f} | {peak:.0f} | {reached / peak:.0%} | {alone / peak:.0%} | {parts[0]:.0%} | "
+            f"{parts[1]:.0%} | {1 - sum(parts):.0%}"
+        )
+    head = "a step | GFLOP/s | matmul peak | share of it | products alone, of the peak | products, of the step | "
+    return "\n\n".join([
+        markdown("windows/s | ours | Keras fit | PyTorch | ours / fit | ours / PyTorch | input wait", rows),
+        markdown(head + "clipping and Adam | the rest", shares),
+    ])  # fmt: skip

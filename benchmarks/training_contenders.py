@@ -3,7 +3,9 @@
 It says `ready`, and for each line that it is given takes STEPS steps and says windows, seconds, and the share of them
 that it waited for input. The same work for all: 15 frames of 1536 numbers a window, gathered at random from features
 in memory, dropout, a bidirectional LSTM of 128 units whose directions are averaged, 101 classes, cross-entropy,
-gradients clipped to norm 1, Adam; accuracy along the way.
+gradients clipped to norm 1, Adam; accuracy along the way. Parts of ours run by themselves as well: `products`, the
+matrix products of a step in their shapes; `update`, the clipping and Adam; and `matmul`, products of large matrices,
+which counts GFLOP instead of windows.
 """
 
 from __future__ import annotations
@@ -144,9 +146,104 @@ def pytorch(batch: int, steps: int) -> Steps:
     return call
 
 
+def gflop_a_window() -> float:
+    """Of the matrix products of a step: each product, the gradient of its weights and, but for the features, of what
+    goes into it; giga operations, 2 a multiplication and addition."""
+    features, states, logits = SIZE * 4 * UNITS, UNITS * 4 * UNITS, UNITS * CLASSES
+    return 2 * FRAMES * (2 * (2 * features + 3 * states) + 3 * logits) / 1e9
+
+
+def products(batch: int, steps: int) -> Steps:
+    """The matrix products of a step of ours, in its shapes: one for all frames and each direction of the features, one
+    a frame of the states."""
+    import tensorflow as tf
+
+    def numbers(*shape: int) -> list[tf.Tensor]:
+        return list(tf.unstack(tf.random.normal((2, *shape))))  # of both directions
+
+    rows = batch * FRAMES
+    inputs = tf.random.normal((rows, SIZE))
+    kernels, gates = numbers(SIZE, 4 * UNITS), numbers(rows, 4 * UNITS)
+    recurrent, states, frame_gates = (
+        numbers(UNITS, 4 * UNITS), numbers(FRAMES, batch, UNITS), numbers(FRAMES, batch, 4 * UNITS)
+    )  # fmt: skip
+    merged, weights, logits = (tf.random.normal(s) for s in ((rows, UNITS), (UNITS, CLASSES), (rows, CLASSES)))
+
+    @tf.function
+    def step(*given: tf.Tensor) -> list[tf.Tensor]:
+        inputs, kernels, gates, recurrent, states, frame_gates, merged, weights, logits = given
+        found = [
+            merged @ weights,
+            tf.matmul(merged, logits, transpose_a=True),
+            tf.matmul(logits, weights, transpose_b=True),
+        ]
+        for way in range(2):
+            found += [inputs @ kernels[way], tf.matmul(inputs, gates[way], transpose_a=True)]
+            for state, gate in zip(tf.unstack(states[way]), tf.unstack(frame_gates[way]), strict=True):
+                found += [state @ recurrent[way], tf.matmul(gate, recurrent[way], transpose_b=True)]
+                found.append(tf.matmul(state, gate, transpose_a=True))
+        return found
+
+    def call() -> tuple[int, float]:
+        for _ in range(steps):
+            step(inputs, kernels, gates, recurrent, states, frame_gates, merged, weights, logits)
+        return steps * batch, 0.0
+
+    return call
+
+
+def update(batch: int, steps: int) -> Steps:
+    """The norm of the gradients, their clipping, and Adam."""
+    import tensorflow as tf
+
+    import config
+    from training.state import TrainingState
+
+    settings = config.load()
+    state = TrainingState(SIZE, CLASSES, settings.model, settings.train)
+    gradients = [tf.random.normal(weight.shape) for weight in state.trained]
+
+    @tf.function
+    def step(*given: tf.Tensor) -> None:
+        clipped, _ = tf.clip_by_global_norm(given, settings.train.gradient_clip_norm)
+        state.optimizer.apply(clipped)
+
+    def call() -> tuple[int, float]:
+        for _ in range(steps):
+            step(*gradients)
+        return steps * batch, 0.0
+
+    return call
+
+
+def matmul(batch: int, steps: int) -> Steps:
+    """Products of 2048 x 2048 matrices in float32, whatever the batch; counts GFLOP."""
+    import tensorflow as tf
+
+    side, times = 2048, 20
+    matrix = tf.random.normal((side, side)) / np.sqrt(side)
+
+    def call() -> tuple[int, float]:
+        product = matrix
+        for _ in range(times):
+            product = product @ matrix
+        product.numpy()
+        return round(times * 2 * side**3 / 1e9), 0.0
+
+    return call
+
+
 def main() -> None:
     name, batch, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    call = {"ours": ours, "fit": fit, "pytorch": pytorch}[name](batch, steps)
+    contenders = {
+        "ours": ours,
+        "fit": fit,
+        "pytorch": pytorch,
+        "products": products,
+        "update": update,
+        "matmul": matmul,
+    }
+    call = contenders[name](batch, steps)
     # graphs are traced and memory is there
     call()
     print("ready", flush=True)

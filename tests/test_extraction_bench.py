@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import config
-from benchmarks import contenders, extraction, memory, reading, sizes
+from benchmarks import contenders, extraction, memory, reading, sizes, training, training_contenders
 from benchmarks import live as bench_live
 from benchmarks.clip import loop_clip, make_clip
 from localization import live
@@ -107,3 +107,14 @@ def test_the_table_of_live_figures():
     found = {"real_time_factor": 6.214, "cpu_seconds_a_second": 0.193, "frames": 148, "passed": 2,
              "frame_seconds": None, "action_seconds": late, "promised_seconds": 4.4}  # fmt: skip
     assert bench_live.show(found).splitlines()[-1] == "| 6.21 | 0.19 | – | 3.85 / 3.90 | 4.40 | 2 of 150 |"
+
+
+def test_where_the_time_of_a_training_step_goes():
+    # 15 frames; 2 directions of 1536 x 512 twice and 128 x 512 three times, 128 x 101 three times; 2 operations each
+    assert training_contenders.gflop_a_window() == pytest.approx(0.10733184)
+    rate = {"ours": 500.0, "fit": 250.0, "products": 1000.0, "update": 2500.0}
+    found = {"windows_per_second": rate, "times": {"fit": 2.0}, "input_wait": 0.01, "matmul_gflop_per_second": 214.732,
+             "gflop_per_second": 53.683}  # fmt: skip
+    against, parts = (table.splitlines()[-1] for table in training.show({"batch 15": found}).split("\n\n"))
+    assert against == "| batch 15 | 500 | 250 | – | 2.00 | – | 1.0% |"
+    assert parts == "| batch 15 | 54 | 215 | 25% | 50% | 50% | 20% | 30% |"
