@@ -49,13 +49,9 @@ def _measure(batch: int, steps: int, contenders: list[str], repeats: int) -> dic
     # each turn against the others' of the same round, which met the same machine
     ratios = {
         name: statistics.median(ours / theirs for ours, theirs in zip(rates["ours"], rates[name], strict=True))
-        for name in contenders if name != "ours" and name not in PARTS
+        for name in contenders if name != "ours"
     }  # fmt: skip
-    peak = median.pop("matmul")
-    return {
-        "windows_per_second": median, "all": rates, "times": ratios, "input_wait": statistics.median(waits),
-        "matmul_gflop_per_second": peak, "gflop_per_second": median["ours"] * gflop_a_window(),
-    }  # fmt: skip
+    return {"windows_per_second": median, "all": rates, "times": ratios, "input_wait": statistics.median(waits)}
 
 
 @contextlib.contextmanager
@@ -87,12 +83,11 @@ def show(results: dict[str, dict]) -> str:
             f"{name} | {rate['ours']:.0f} | {rate['fit']:.0f} | {torch} | {times['fit']:.2f} | {torch_times} | "
             f"{found['input_wait']:.1%}"
         )
-        parts = [rate["ours"] / rate["products"], rate["ours"] / rate["update"]]
-        peak, reached = found["matmul_gflop_per_second"], found["gflop_per_second"]
-        alone = rate["products"] * gflop_a_window()
+        products, update = times["products"], times["update"]  # shares of the step's time
+        share = times["matmul"] * gflop_a_window()
         shares.append(
-            f"{name} | {reached:.0f} | {peak:.0f} | {reached / peak:.0%} | {alone / peak:.0%} | {parts[0]:.0%} | "
-            f"{parts[1]:.0%} | {1 - sum(parts):.0%}"
+            f"{name} | {rate['ours'] * gflop_a_window():.0f} | {rate['matmul']:.0f} | {share:.0%} | "
+            f"{share / products:.0%} | {products:.0%} | {update:.0%} | {1 - products - update:.0%}"
         )
     head = "a step | GFLOP/s | matmul peak | share of it | products alone, of the peak | products, of the step | "
     return "\n\n".join([

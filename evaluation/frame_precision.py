@@ -25,6 +25,7 @@ HALVES = 1 << 15  # float16 numbers that are not negative, by their bits
 MOST_SCORES = 4_000_000  # counted at once: some 100 MB
 MOST_CELLS = 20_000_000  # of a file's scores, up to which each video's are kept apart for intervals: some 500 MB
 MOST_LEVELS = 1000  # of a class's scores that draws of the videos tell apart
+SPARSE = 20  # places of videos times levels for each that is taken, from which on the empty ones are left out
 MOST_LISTED = 100_000  # segments at once as Python's own numbers, which take 20 times the memory
 
 
@@ -228,14 +229,29 @@ def drawn_average_precisions(stretches: Stretches, weights: np.ndarray, num_clas
         level, levels = np.cumsum(hit) - hit, int(hit.sum())
         if levels > MOST_LEVELS:
             level, levels = level * MOST_LEVELS // levels, MOST_LEVELS
-        cell = owners * (levels + 1) + level[place]
-        shown, hits = (
-            weights @ np.bincount(cell, some, videos * (levels + 1)).reshape(videos, -1)[:, :levels]
-            for some in (frames, right)
-        )  # [R, levels]
+        level = level[place]
+        # most videos have no frame at most levels: what they have is summed level by level
+        rising = np.argsort(level, kind="stable")
+        rising = rising[: np.searchsorted(level[rising], levels)]
+        shown, hits = (_of_levels(weights, owners, level, some, rising, levels) for some in (frames, right))
         precision, positives = np.cumsum(hits, axis=1) / np.maximum(np.cumsum(shown, axis=1), 1), hits.sum(axis=1)
         result[:, number] = (precision * hits).sum(axis=1) / np.where(positives > 0, positives, np.nan)
     return result
+
+
+def _of_levels(
+    weights: np.ndarray, owners: np.ndarray, level: np.ndarray, counts: np.ndarray, rising: np.ndarray, levels: int
+) -> np.ndarray:
+    """[R, levels]: how many frames of each level a draw has; `rising` are the entries in the order of their levels."""
+    videos = weights.shape[1]
+    if videos * levels < SPARSE * len(rising):
+        cells = np.bincount(owners[rising] * levels + level[rising], counts[rising], videos * levels)
+        return weights @ cells.reshape(videos, levels)
+    first, step = np.searchsorted(level[rising], np.arange(levels)), max(1, MOST_SCORES // len(rising))
+    return np.concatenate([
+        np.add.reduceat(weights[start : start + step, owners[rising]] * counts[rising], first, axis=1)
+        for start in range(0, len(weights), step)
+    ])  # fmt: skip
 
 
 def average_precision(scores: np.ndarray, frames: np.ndarray, right: np.ndarray) -> float:

@@ -226,3 +226,20 @@ def test_a_label_that_the_annotations_lack_is_named_with_its_place(tmp_path, cap
     files = write(tmp_path, {"v": [Segment(0, 50, "a")]}, found)
     assert metrics.main(["frames", *files, *more]) == 2
     assert "results.v[1].label: 'z' is not among the classes of the annotations" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("room", [frame_precision.MOST_SCORES, 30])
+def test_draws_are_the_same_where_empty_places_are_left_out(monkeypatch, room):
+    rng = np.random.default_rng(3)
+    owners, scores = rng.integers(0, 5, 40), rng.integers(0, 9, 40).astype(np.float32)
+    right, frames = rng.random(40) < 0.4, rng.integers(1, 9, 40)
+    lengths = np.bincount(owners, frames, 5).astype(np.int64) + 7
+    stretches = frame_precision.Stretches(np.repeat([1, 2], 20), scores, frames, right, lengths, owners)
+    weights = rng.integers(0, 3, (6, 5)).astype(np.int32)
+    whole = frame_precision.drawn_average_precisions(stretches, weights, 3)
+    monkeypatch.setattr(frame_precision, "SPARSE", 0)
+    monkeypatch.setattr(frame_precision, "MOST_SCORES", room)
+    np.testing.assert_array_equal(frame_precision.drawn_average_precisions(stretches, weights, 3), whole)
+    # each video once is the figure itself
+    once = frame_precision.drawn_average_precisions(stretches, np.ones((1, 5), np.int32), 3)
+    assert once[0] == pytest.approx(frame_precision.frame_average_precision(stretches, 3), nan_ok=True)
