@@ -157,8 +157,10 @@ def read_features(paths: Iterable[Path]) -> Iterator[VideoFeatures]:
             done += 1
             yield video
     except ValueError:
-        # one record after the other, so that all that stands before the fault comes, and then the fault
-        yield from _read(paths[done:], 0)
+        # one record after the other, so that all that stands before the fault comes, and then the fault; from the video
+        # before on, which is passed over: the fault may be what its file holds after its last record
+        begin = max(done - 1, 0)
+        yield from itertools.islice(_read(paths[begin:], 0), done - begin, None)
 
 
 def _read(paths: list[Path], most_ahead: int) -> Iterator[VideoFeatures]:

@@ -121,7 +121,7 @@ def test_classes_features_and_decoding_travel_with_the_model(folder):
     described = utils.read_json(extra / "model.json")
     assert described == utils.read_json(folder / "run/model.json")
     assert described["classes"] == ["background", "jump", "run"] and described["features"]["feature_shape"] == [SIZE]
-    training = {"version": "made", "videos": 6, "file": "annotations.json"}
+    training = {"version": "made", "videos": 6, "frames": 651, "file": "annotations.json"}
     assert described["training_data"] == training
     assert config.load(extra / "config.yml").predict == made_settings(folder).predict
 

@@ -112,6 +112,16 @@ def test_a_file_cut_between_records_is_named(tmp_path):
         list(records.read_features([path]))
 
 
+@pytest.mark.parametrize("others", [[], ["b", "c"]])
+def test_records_after_the_last_are_found_wherever_the_file_stands(tmp_path, others):
+    paths = [write(tmp_path, name)[0] for name in ("a", *others)]
+    paths[0].write_bytes(2 * paths[0].read_bytes())
+    found = records.read_features(paths)
+    assert next(found).id == "a"
+    with pytest.raises(ValueError, match="goes on after its last record|received 'a'"):
+        list(found)
+
+
 def test_a_flipped_bit_is_found(tmp_path):
     path, _ = write(tmp_path)
     whole = bytearray(path.read_bytes())
