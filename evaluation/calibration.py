@@ -31,7 +31,7 @@ def reliability(scored: Evaluation) -> dict | None:
         scores, right, owners = (values[scored.ranked.counted[:, level]] for values in (scores, right, owners))
     edges = np.arange(1, BINS) / BINS
     place = np.searchsorted(edges, scores, side="left")
-    size = 1 + int(max(owners.max(initial=0), videos - 1))  # videos that are not annotated come last
+    size = max(int(owners.max(initial=0)) + 1, videos)  # videos that are not annotated come last
     each = [np.bincount(owners * BINS + place, weights, size * BINS).reshape(size, BINS)
             for weights in (None, scores, right)]  # fmt: skip
     counts, sums, hits = (values.sum(axis=0) for values in each)
@@ -43,7 +43,7 @@ def reliability(scored: Evaluation) -> dict | None:
     ]  # fmt: skip
     error, interval = float(np.abs(sums - hits).sum() / max(counts.sum(), 1)), None
     if videos > 1:
-        weights = np.pad(intervals.draw(videos, scored.predictions), ((0, 0), (0, size - videos)), constant_values=1)
+        weights = intervals.with_others(intervals.draw(videos, scored.predictions), size)
         drawn = np.abs(weights @ (each[1] - each[2])).sum(axis=1) / np.maximum(weights @ each[0].sum(axis=1), 1)
         interval = intervals.of_shares(drawn, error)
     tiou = threshold_name(scored.protocol.thresholds[level])

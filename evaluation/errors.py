@@ -155,8 +155,7 @@ def _profile(
     owners: np.ndarray, tenth: np.ndarray, kinds: np.ndarray, weights: np.ndarray
 ) -> tuple[list[dict], list[dict]]:
     """How many of N predictions, of videos [N], are of each kind [N] in each tenth [N]; intervals of these shares."""
-    others = max(owners.max(initial=0) + 1 - weights.shape[1], 0)  # videos that are not annotated are in every draw
-    weights = np.pad(weights, ((0, 0), (0, others)), constant_values=1)
+    weights = intervals.with_others(weights, owners.max(initial=0) + 1)
     counts = np.zeros((weights.shape[1], GROUPS, len(KINDS)), np.int64)
     np.add.at(counts, (owners, tenth, kinds), 1)
     parts, wholes = counts.reshape(len(counts), -1), np.repeat(counts.sum(axis=2), len(KINDS), axis=1)
@@ -201,9 +200,7 @@ def _misses(
 
     def spans(place: np.ndarray, size: int) -> list:
         cells = truth.videos * size + place
-        parts, wholes = (
-            np.bincount(cells, some, len(durations) * size).reshape(-1, size) for some in (missed, None)
-        )
+        parts, wholes = (np.bincount(cells, some, len(durations) * size).reshape(-1, size) for some in (missed, None))
         return intervals.of_quotients(parts, wholes, weights)
 
     counts = {"missed": int(missed.sum())} | {name: _binned(places[name], missed, bins[name]) for name in values}

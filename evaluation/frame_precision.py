@@ -62,17 +62,18 @@ def of_predictions(
     table = predictions.to_table(results)
     classes = predictions.class_numbers(table, index, videos)
     rows_of = table.rows()
-    rows, spans, truth, frames = [np.zeros(0, np.int64)], [np.zeros((0, 2), np.int64)], [], 0
-    for video in (video for video in videos if video.id in rows_of):
-        some, times = rows_of[video.id], segments.rate_grid(video.duration, rate)
+    rows, spans, truth, frames, counts = [np.zeros(0, np.int64)], [np.zeros((0, 2), np.int64)], [], 0, {}
+    for number, video in enumerate(videos):
+        if (some := rows_of.get(video.id)) is None:
+            continue
+        times = segments.rate_grid(video.duration, rate)
         rows.append(np.arange(some.start, some.stop))
         spans.append(frames + np.searchsorted(times, table.spans[some], side="left"))
         truth.append(_truth(video, times, index, frames))
+        counts[number] = len(times)
         frames += len(times)
     more, lengths = _without_scores(videos, rows_of, index, frames)
-    for number, video in enumerate(videos):
-        if video.id in rows_of:
-            lengths[number] = len(segments.rate_grid(video.duration, rate))
+    lengths[list(counts)] = list(counts.values())
     kept = np.concatenate(rows)
     scored = classes[kept], np.concatenate(spans), table.scores[kept].astype(np.float32)
     return _stretches(*scored, np.concatenate([*truth, more]), lengths, _order(videos, rows_of))
@@ -83,9 +84,7 @@ def of_file(videos: Sequence[Video], path: Path, index: Mapping[str, int], num_c
 
     They are float16, so few that the frames of each can be counted.
     """
-    counts = np.zeros((2, num_classes * HALVES), np.int64)  # wrong, right
-    found, frames, waiting = {}, {}, []
-    cells: list[tuple[int, np.ndarray, np.ndarray]] | None = []
+    found, frames, scored = {}, {}, _Places(2 * num_classes * HALVES)
     with contextlib.closing(ScoreFile(path)) as scores:
         for owner, video in enumerate(videos):
             if (some := scores.frames(video.id)) is None:
@@ -99,27 +98,13 @@ def of_file(videos: Sequence[Video], path: Path, index: Mapping[str, int], num_c
                 right[first:end, number] = True
             # each number a place: whether it is right, its class, its bits but that of the sign
             places = (values.view(np.uint16) & (HALVES - 1)) + HALVES * np.arange(num_classes)
-            waiting.append((places + right * (num_classes * HALVES)).ravel())
+            scored.add(owner, (places + right * (num_classes * HALVES)).ravel())
             found[video.id], frames[owner] = video, len(values)
-            if cells is not None:
-                cells.append((owner, *np.unique(waiting[-1], return_counts=True)))
-                if sum(len(some) for _, some, _ in cells) > MOST_CELLS:
-                    cells = None
-            if sum(map(len, waiting)) >= MOST_SCORES:
-                counts += np.bincount(np.concatenate(waiting), minlength=counts.size).reshape(counts.shape)
-                waiting = []
-    counts += np.bincount(np.concatenate([np.zeros(0, np.int64), *waiting]), minlength=counts.size).reshape(2, -1)
     truth, lengths = _without_scores(videos, found, index, sum(frames.values()))
     lengths[list(frames)] = list(frames.values())
     none = np.zeros(0, np.int64)
     rest = _stretches(none, np.zeros((0, 2), np.int64), np.zeros(0, np.float32), truth, lengths, _order(videos, found))
-    if cells is None:
-        place = np.flatnonzero(counts)
-        number, owners = counts.ravel()[place], None
-    else:
-        place, number = (np.concatenate([none, *(one[n] for one in cells)]) for n in (1, 2))
-        owners = np.repeat([one[0] for one in cells], [len(one[1]) for one in cells]).astype(np.int64)
-        owners = np.concatenate([owners, rest.videos])
+    owners, place, number = scored.counted()
     right, place = np.divmod(place, num_classes * HALVES)
     halves = (place % HALVES).astype(np.uint16).view(np.float16)
     return Stretches(
@@ -128,8 +113,46 @@ def of_file(videos: Sequence[Video], path: Path, index: Mapping[str, int], num_c
         np.concatenate([number, rest.frames]),
         np.concatenate([right > 0, rest.right]),
         lengths,
-        owners,
+        None if owners is None else np.concatenate([owners, rest.videos]),
     )
+
+
+class _Places:
+    """How many frames have each of `size` places: of every video, as long as that is few numbers, else of all."""
+
+    def __init__(self, size: int):
+        self._size, self._cells = size, 0
+        self._each: list[tuple[int, np.ndarray, np.ndarray]] | None = []  # video, places, frames
+        self._all, self._waiting = np.zeros(0, np.int64), [np.zeros(0, np.int64)]
+
+    def add(self, video: int, places: np.ndarray) -> None:
+        if self._each is None:
+            self._waiting.append(places)
+            if sum(map(len, self._waiting)) >= MOST_SCORES:
+                self._count()
+            return
+        self._each.append((video, *np.unique(places, return_counts=True)))
+        self._cells += len(self._each[-1][1])
+        if self._cells > MOST_CELLS:
+            self._all = np.zeros(self._size, np.int64)
+            for _, place, number in self._each:
+                self._all[place] += number
+            self._each = None
+
+    def counted(self) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+        """Videos, None where they are not told apart, places and numbers of frames, [S] int each."""
+        if self._each is None:
+            self._count()
+            place = np.flatnonzero(self._all)
+            return None, place, self._all[place]
+        none = np.zeros(0, np.int64)
+        videos = np.repeat([one[0] for one in self._each], [len(one[1]) for one in self._each]).astype(np.int64)
+        place, number = (np.concatenate([none, *(one[n] for one in self._each)]) for n in (1, 2))
+        return videos, place, number
+
+    def _count(self) -> None:
+        self._all += np.bincount(np.concatenate(self._waiting), minlength=self._size)
+        self._waiting = [np.zeros(0, np.int64)]
 
 
 def _order(videos: Sequence[Video], found: Mapping[str, object]) -> np.ndarray:

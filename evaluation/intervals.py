@@ -33,6 +33,11 @@ def draw(videos: int, predictions: int, seed: int = 0) -> np.ndarray:
     return counts
 
 
+def with_others(weights: np.ndarray, videos: int) -> np.ndarray:
+    """[R, videos]: weights [R, V] with those of videos that are not annotated behind them, in every draw once."""
+    return np.pad(weights, ((0, 0), (0, max(videos - weights.shape[1], 0))), constant_values=1)
+
+
 def average_precisions(ranked: Ranked, weights: np.ndarray, num_classes: int) -> np.ndarray:
     """[R, K, L]: the average precision of each draw; NaN for classes that have no segment in it.
 
@@ -47,7 +52,6 @@ def average_precisions(ranked: Ranked, weights: np.ndarray, num_classes: int) ->
     group = level * num_classes + classes[row]
     first = np.searchsorted(group, group)  # the first hit of the same class and threshold
     class_first = np.searchsorted(classes, classes[row])  # the first prediction of the class
-    others = max(videos.max(initial=0) + 1 - weights.shape[1], 0)
     positives = np.zeros((len(weights), num_classes))
     for number, weight in enumerate(weights):
         positives[number] = np.bincount(
@@ -57,7 +61,7 @@ def average_precisions(ranked: Ranked, weights: np.ndarray, num_classes: int) ->
     # to keep classes and thresholds apart in one running maximum: precision is at most 1
     apart = 2.0 * (levels * num_classes - group)
     for part in _parts(len(weights), max(len(videos), 2 * len(row))):
-        weight = np.pad(weights[part], ((0, 0), (0, others)), constant_values=1)[:, videos]  # [R, N]
+        weight = with_others(weights[part], videos.max(initial=0) + 1)[:, videos]  # [R, N]
         mine = weight[:, row]  # [R, H]
         right = _running(mine)
         right = right[:, 1:] - right[:, first]

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 import config
+import run_folder
 import utils
 from exporting.saved_model import VideoScores, write_archive
 from extraction.backbones import build_feature_extractor
@@ -57,7 +58,7 @@ def write_frames_model(
         "weights_sha256": network.weights_sha256, "preprocessing": network.preprocessing,
         "feature_shape": list(network.feature_shape),
     }  # fmt: skip
-    check_spec(wanted, made, folder.parent / "model.json", "the CNN here")
+    check_spec(wanted, made, folder.parent / run_folder.DESCRIPTION, "the CNN here")
 
     def features_of(frames: tf.Tensor) -> tf.Tensor:
         # in calls of one size, as the extraction makes them: memory does not grow with the video

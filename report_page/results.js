@@ -195,7 +195,7 @@ function reliability() {
   ];
   const axes = { x: "score", xRange: [0, 1], yRange: [0, 1], share: true, xShare: true };
   const said = `How many predictions of a score are right at tIoU ${tiou}, in percent; on the straight line scores are `
-    + `probabilities. Off it by ${(100 * error).toFixed(1)} points${inBrackets(interval)} on average.`;
+    + `probabilities. Off it by ${(100 * error).toFixed(1)} points${interval ? ` (${between(interval, 1).replace(" %", "")})` : ""} on average.`;
   return card("What scores mean", said, lineChart(series, axes, "share of right predictions by score"));
 }
 

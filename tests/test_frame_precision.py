@@ -12,6 +12,7 @@ from test_protocols import write
 import metrics
 from annotations import Annotations, Video
 from evaluation import frame_precision, segmentation, terminal
+from evaluation.frame_classes import Classes, frames_of_predictions
 from evaluation.frame_precision import average_precision
 from segments import Segment
 
@@ -137,10 +138,10 @@ def test_frame_figures_have_the_intervals_of_the_videos():
     spans = (Segment(0, 2, "a"),), (Segment(0, 1, "b"), Segment(1, 2, "a"))
     videos = [Video(name, "testing", 2.0, "", some) for name, some in zip("vw", spans, strict=True)]
     results = {"v": [prediction(0, 2, 0.9, "a")], "w": [prediction(0, 2, 0.5, "a")]}
-    classes = segmentation.Classes.of(Annotations("", {one.id: one for one in videos}, (), Path("truth.json")), 3)
+    classes = Classes.of(Annotations("", {one.id: one for one in videos}, (), Path("truth.json")), 3)
 
     def measured(videos):
-        found = segmentation.frames_of_predictions(videos, results, classes, 1.0)
+        found = frames_of_predictions(videos, results, classes, 1.0)
         likely = frame_precision.of_predictions(videos, results, classes.index, 1.0)
         return segmentation.measured(videos, segmentation.evaluate_videos(videos, found, classes)[0], likely, classes)
 
@@ -210,8 +211,9 @@ def test_scores_are_counted_in_parts(tmp_path, monkeypatch):
         keys[f"probabilities/{video.id}"] = rng.random((8, 2)).astype(np.float16)
         keys[f"boundaries/{video.id}"] = np.arange(9.0)
     np.savez(path, **keys)
+    monkeypatch.setattr(frame_precision, "MOST_CELLS", 1)
     whole = frame_precision.of_file(videos, path, {"background": 0, "p": 1}, 2)
-    monkeypatch.setattr(frame_precision, "MOST_SCORES", 20)
+    monkeypatch.setattr(frame_precision, "MOST_SCORES", 10)
     parts = frame_precision.of_file(videos, path, {"background": 0, "p": 1}, 2)
     for name in ("classes", "scores", "frames", "right"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))

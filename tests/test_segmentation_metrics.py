@@ -9,14 +9,8 @@ import pytest
 
 from annotations import Annotations, Video
 from evaluation import segmentation
-from evaluation.segmentation import (
-    Classes,
-    edit_score,
-    evaluate_segmentation,
-    evaluate_videos,
-    frames_of_predictions,
-    frames_of_scores,
-)
+from evaluation.frame_classes import Classes, frames_of_predictions, frames_of_scores
+from evaluation.segmentation import edit_score, evaluate_segmentation, evaluate_videos
 from segments import Segment
 
 
