@@ -44,67 +44,79 @@ class Mutant(NamedTuple):
         )  # fmt: skip
 
 
-def changes(node: ast.AST, source: bytes, span: Callable[[Any], tuple[int, int]]) -> Iterator[tuple[int, int, bytes]]:
-    """What a mutation puts in the place of what, at this node: (start, end, text)."""
+Span = Callable[[Any], tuple[int, int]]  # a node -> its first byte, and the one after its last
+Changes = Iterator[tuple[int, int, bytes]]  # what is replaced, from byte to byte, and by what
 
-    def between(left: ast.AST, right: ast.AST, operator: ast.AST) -> Iterator[tuple[int, int, bytes]]:
-        start, end = span(left)[1], span(right)[0]
-        gap = source[start:end]
-        sign = re.search(rb"not\s+in|is\s+not|and|or|in|is|[-+*/%<>=!&|@]+", gap)
-        if sign and type(operator) in OTHER:
-            yield start + sign.start(), start + sign.end(), OTHER[type(operator)].encode()
 
-    start, end = span(node) if hasattr(node, "lineno") else (0, 0)
-    text = source[start:end]
-    if isinstance(node, ast.Compare):
-        for left, operator, right in zip([node.left, *node.comparators], node.ops, node.comparators, strict=False):
-            yield from between(left, right, operator)
-    elif isinstance(node, ast.BinOp):
-        yield from between(node.left, node.right, node.op)
-    elif isinstance(node, ast.BoolOp):
-        yield from between(node.values[0], node.values[1], node.op)
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub | ast.Invert):
-        yield start, span(node.operand)[0], b""
-    elif isinstance(node, ast.Constant) and type(node.value) in (int, float, bool):
-        value = not node.value if isinstance(node.value, bool) else node.value + 1
-        yield start, end, repr(value).encode()
-    elif isinstance(node, ast.Name | ast.Attribute) and (name := text.rpartition(b".")[2].decode()) in NAMES:
-        yield end - len(name), end, NAMES[name].encode()
-    elif isinstance(node, ast.Constant) and node.value in NAMES:
-        yield start, end, repr(NAMES[node.value]).encode()
-    elif isinstance(node, ast.Break | ast.Continue):
-        yield start, end, b"continue" if isinstance(node, ast.Break) else b"break"
-    elif isinstance(node, ast.Return) and node.value and getattr(node.value, "value", True) is not None:
-        yield start, end, b"return None"
-    elif isinstance(node, ast.AugAssign):
-        yield start, end, b"pass"
-        if type(node.op) in OTHER:
-            yield (
-                start,
-                end,
-                source[start : span(node.target)[1]]
-                + f" {OTHER[type(node.op)]}= ".encode()
-                + source[span(node.value)[0] : end],
-            )
-    elif (
-        isinstance(node, ast.Expr | ast.Raise | ast.Delete)
-        and not isinstance(getattr(node, "value", 0), ast.Constant)
-        or isinstance(node, ast.Assign)
-        and not isinstance(node.targets[0], ast.Name | ast.Tuple)
-    ):
-        yield start, end, b"pass"
-    elif isinstance(node, ast.FunctionDef):
-        for decorator in node.decorator_list:
-            yield span(decorator)[0] - 1, span(decorator)[1], b""
-    elif isinstance(node, ast.Call):
-        for argument in [
-            one for one in node.keywords if one.arg not in HARMLESS_ARGUMENTS
-        ]:  # left to its default; with the comma behind it
-            behind = re.match(rb"\s*,?\s*", source[span(argument)[1] : end])
-            yield span(argument)[0], span(argument)[1] + behind.end(), b""
+def changes(node: ast.AST, source: bytes, span: Span) -> Changes:
+    """What a mutation puts in the place of what, at this node."""
+    if isinstance(node, ast.expr):
+        yield from _of_expression(node, source, span)
+    elif isinstance(node, ast.stmt):
+        yield from _of_statement(node, source, span)
     if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
-        a, b = span(node.test)
-        yield a, b, b"not (" + source[a:b] + b")"
+        start, end = span(node.test)
+        yield start, end, b"not (" + source[start:end] + b")"
+
+
+def _of_expression(node: ast.expr, source: bytes, span: Span) -> Changes:
+    def between(left: ast.expr, right: ast.expr, operator: ast.AST) -> Changes:
+        first, last = span(left)[1], span(right)[0]
+        sign = re.search(rb"not\s+in|is\s+not|and|or|in|is|[-+*/%<>=!&|@]+", source[first:last])
+        if sign and type(operator) in OTHER:
+            yield first + sign.start(), first + sign.end(), OTHER[type(operator)].encode()
+
+    start, end = span(node)
+    match node:
+        case ast.Compare():
+            for left, operator, right in zip([node.left, *node.comparators], node.ops, node.comparators, strict=False):
+                yield from between(left, right, operator)
+        case ast.BinOp():
+            yield from between(node.left, node.right, node.op)
+        case ast.BoolOp():
+            yield from between(node.values[0], node.values[1], node.op)
+        case ast.UnaryOp(op=ast.Not() | ast.USub() | ast.Invert()):
+            yield start, span(node.operand)[0], b""
+        case ast.Constant(value=bool(value)):
+            yield start, end, repr(not value).encode()
+        case ast.Constant(value=int(value) | float(value)):
+            yield start, end, repr(value + 1).encode()
+        case ast.Constant(value=str(name)) if name in NAMES:
+            yield start, end, repr(NAMES[name]).encode()
+        case ast.Name(id=name) | ast.Attribute(attr=name) if name in NAMES:
+            yield end - len(name), end, NAMES[name].encode()
+        case ast.Call():
+            # an argument left to its default; with the comma behind it
+            for argument in (one for one in node.keywords if one.arg not in HARMLESS_ARGUMENTS):
+                first, last = span(argument)
+                behind = re.match(rb"\s*,?\s*", source[last:end])
+                yield first, last + (behind.end() if behind else 0), b""
+
+
+def _of_statement(node: ast.stmt, source: bytes, span: Span) -> Changes:
+    start, end = span(node)
+    match node:
+        case ast.Break():
+            yield start, end, b"continue"
+        case ast.Continue():
+            yield start, end, b"break"
+        case ast.Return(value=ast.Constant(value=None) | None) | ast.Expr(value=ast.Constant()):
+            return
+        case ast.Return():
+            yield start, end, b"return None"
+        case ast.AugAssign():
+            yield start, end, b"pass"
+            if type(node.op) in OTHER:
+                target, value = source[start : span(node.target)[1]], source[span(node.value)[0] : end]
+                yield start, end, target + f" {OTHER[type(node.op)]}= ".encode() + value
+        case ast.Assign(targets=[ast.Name() | ast.Tuple(), *_]):
+            return
+        case ast.Expr() | ast.Raise() | ast.Delete() | ast.Assign():
+            yield start, end, b"pass"
+        case ast.FunctionDef():
+            for decorator in node.decorator_list:
+                first, last = span(decorator)
+                yield first - 1, last, b""
 
 
 def mutants_of(root: Path, file: str) -> list[Mutant]:

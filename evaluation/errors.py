@@ -1,6 +1,15 @@
 """Predictions and annotations in ActivityNet's JSON layout -> what kinds of errors there are, as JSON and a table.
 
 After Alwassel, Caba Heilbron, Escorcia and Ghanem, "Diagnosing Error in Temporal Action Detectors" (DETAD, ECCV 2018).
+Right is what takes a segment in the matching of `evaluation.detection.average_precision`. What is not right is named,
+as in DETAD, by the tIoU with the segment of any class that it overlaps most (of equal ones, one of its own class):
+
+- double detection: tIoU >= threshold, its own class: a better scored prediction has the segment
+- wrong label: tIoU >= threshold, another class
+- localization: LOWEST_TIOU <= tIoU < threshold, its own class
+- confusion: LOWEST_TIOU <= tIoU < threshold, another class
+- background: tIoU < LOWEST_TIOU
+
 Symbols: N predictions, M annotated segments, K classes, G annotated segments of a class.
 """
 
@@ -38,18 +47,9 @@ def analyse(
 ) -> dict:
     """What is wrong with the predictions of a subset, at one tIoU threshold.
 
-    Of each class the best 10 G predictions are analysed, G being its number of annotated segments. Right is what takes
-    a segment in the matching of `evaluation.detection.average_precision`. What is not right is named, as in DETAD, by
-    the tIoU with the segment of any class that it overlaps most (of equal ones, one of its own class):
-
-    - double detection: tIoU >= threshold, its own class: a better scored prediction has the segment
-    - wrong label: tIoU >= threshold, another class
-    - localization: LOWEST_TIOU <= tIoU < threshold, its own class
-    - confusion: LOWEST_TIOU <= tIoU < threshold, another class
-    - background: tIoU < LOWEST_TIOU
-
-    Where DETAD normalises precision by the mean number of segments a class, the mAP here is the plain one, and a
-    segment is missed when none of those predictions takes it.
+    Of each class the best 10 G predictions are analysed, G being its number of annotated segments. Where DETAD
+    normalises precision by the mean number of segments a class, the mAP here is the plain one, and a segment is missed
+    when none of those predictions takes it.
 
     Args:
       annotated: the ground truth.
