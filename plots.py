@@ -89,20 +89,27 @@ def plot_timeline(paths: config.PathSettings, video_id: str, output: Path, min_s
     return output
 
 
-def _best(segments: list[tuple]) -> list[tuple]:
+def _best(shown: list[tuple]) -> list[tuple]:
     """Of (label, start, end, score), best first: those that meet no better one of their label."""
     kept: list[tuple] = []
-    for one in segments:
+    for one in shown:
         if not any(one[0] == other[0] and one[1] < other[2] and other[1] < one[2] for other in kept):
             kept.append(one)
     return kept
 
 
-def _draw_lane(axes: Axes, row: int, segments: list[tuple], colours: dict[str, str]) -> None:
-    for label, start, end, score in segments:
-        axes.barh(row, end - start, left=start, height=0.8, color=colours[label], edgecolor="white")
-        text = label.replace(" ", "\n", 1) + ("" if score is None else f"\n{score:.2f}")
-        axes.text((start + end) / 2, row, text, ha="center", va="center", fontsize=7, color="white", clip_on=True)
+def _draw_lane(axes: Axes, row: int, actions: list[tuple], colours: dict[str, str]) -> None:
+    lanes = segments.lanes([(start, end) for _, start, end, _ in actions])
+    for lane, numbers in enumerate(lanes):
+        height = 0.8 / len(lanes)
+        middle = row + 0.4 - height * (lane + 0.5)
+        for label, start, end, score in (actions[number] for number in numbers):
+            axes.barh(middle, end - start, left=start, height=height, color=colours[label], edgecolor="white")
+            parted = "\n" if len(lanes) == 1 else " "
+            text = label.replace(" ", "\n", 1) + ("" if score is None else f"{parted}{score:.2f}")
+            axes.text(
+                (start + end) / 2, middle, text, ha="center", va="center", fontsize=7, color="white", clip_on=True
+            )
 
 
 def _video_file(folder: Path, video_id: str) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -256,3 +257,17 @@ def check_name(label: str) -> str:
     if name.casefold() == BACKGROUND_NAME:
         raise ValueError(f"label {label!r}: reserved for time without a segment; leave these segments out")
     return name
+
+
+def lanes(spans: Sequence[tuple[float, float]]) -> list[list[int]]:
+    """The numbers of `spans` (start, end), in as few rows as it takes that none overlaps another in its row.
+
+    Each row is in the order of time.
+    """
+    rows: list[list[int]] = []
+    for number in sorted(range(len(spans)), key=lambda number: spans[number]):
+        row = next((row for row in rows if spans[row[-1]][1] <= spans[number][0]), None)
+        if row is None:
+            rows.append(row := [])
+        row.append(number)
+    return rows

@@ -293,13 +293,8 @@ def clock(milliseconds: int, point: str) -> str:
 
 def lanes(scored: list[tuple[Segment, float | None]]) -> list[list[tuple[Segment, float | None]]]:
     """Segments in as few rows as it takes that none overlaps another in its row; each row in the order of time."""
-    rows: list[list[tuple[Segment, float | None]]] = []
-    for item in sorted(scored, key=lambda item: (item[0].start, item[0].end)):
-        row = next((row for row in rows if row[-1][0].end <= item[0].start), None)
-        if row is None:
-            rows.append(row := [])
-        row.append(item)
-    return rows
+    rows = segments.lanes([(segment.start, segment.end) for segment, _ in scored])
+    return [[scored[number] for number in row] for row in rows]
 
 
 def read_text(path: Path) -> str:

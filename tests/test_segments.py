@@ -132,3 +132,9 @@ def test_a_frame_may_show_several_classes():
     targets = segments.frame_targets(times, np.array([[1, 3], [2, 4.5]]), np.array([1, 2]), 3)
     assert targets.tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [0, 0, 1]]
     assert segments.frame_targets(times, np.zeros((0, 2)), np.zeros(0, int), 3)[:, 0].tolist() == [1] * 5
+
+
+def test_spans_that_overlap_stand_in_rows_of_their_own():
+    assert segments.lanes([]) == []
+    # (1, 3) begins where (0, 1) ends; (2, 4) has to go below; (3, 5) fits into the first row again
+    assert segments.lanes([(2, 4), (0, 1), (3, 5), (1, 3)]) == [[1, 3, 2], [0]]
