@@ -38,8 +38,8 @@ OPTIONS = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
 
 
 def tests_of(root: Path) -> dict[str, list[str]]:
-    """Of each file of ours the test files that import it, by themselves or their helpers, the namesake and the ones of
-    the fewest imports first; where none does, those that import what imports it."""
+    """Of each file of ours the test files that import it, themselves, by their helpers or by others of ours: the
+    namesake first, then the ones in the fewest steps and of the fewest imports."""
     files = {str(path.relative_to(root)) for path in [*root.glob("*.py"), *root.glob("*/*.py")]}
     imports: dict[str, set[str]] = {}
     for file in files:
@@ -49,18 +49,17 @@ def tests_of(root: Path) -> dict[str, list[str]]:
                 module = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 names |= {".".join([*module, alias.name]) for alias in node.names} | set(module)
         imports[file] = {f"{folder}{name.replace('.', '/')}.py" for name in names for folder in ("", "tests/")} & files
-    near, far = defaultdict(list), defaultdict(list)
-    for test in sorted(file for file in files if file.startswith("tests/test_")):
+    found = defaultdict(list)
+    for test in (file for file in files if file.startswith("tests/test_")):
         imports[test] |= {each for helper in imports[test] if "tests/" in helper for each in imports[helper]}
-        for file in imports[test]:
-            near[file].append(test)
-        for file in {each for one in imports[test] for each in imports[one]} - imports[test]:
-            far[file].append(test)
-
-    def ordered(file: str, tests: list[str]) -> list[str]:
-        return sorted(tests, key=lambda test: (Path(file).stem not in test, len(imports[test])))
-
-    return {file: ordered(file, near[file] or far[file]) for file in files}
+        steps: dict[str, int] = {}
+        near = imports[test]
+        while near:
+            steps |= dict.fromkeys(near, 1 + max(steps.values(), default=0))
+            near = {each for file in near for each in imports[file]} - steps.keys()
+        for file, count in steps.items():
+            found[file].append((Path(file).stem not in test, count, len(imports[test]), test))
+    return {file: [test for *_, test in sorted(found[file])] for file in files}
 
 
 def first_failure(folder: Path, tests: list[str], limit: float) -> str:

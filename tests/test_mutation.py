@@ -63,7 +63,7 @@ def test_the_key_of_a_mutant_stays_when_other_lines_change(tmp_path):
     assert (moved.key, moved.line) == (mutant.key, 4)
 
 
-def test_tests_of_a_module_are_those_that_import_it_the_namesake_first(tmp_path):
+def test_tests_of_a_module_are_those_that_come_to_it_the_nearest_first(tmp_path):
     files = {
         "room/door.py": "",
         "owner.py": "from room import door",
@@ -78,10 +78,6 @@ def test_tests_of_a_module_are_those_that_import_it_the_namesake_first(tmp_path)
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     found = find_tests(tmp_path)
-    assert found["room/door.py"] == ["tests/test_door.py", "tests/test_a.py"]
+    assert found["room/door.py"] == ["tests/test_door.py", "tests/test_a.py", "tests/test_owner.py"]
     assert found["owner.py"] == ["tests/test_owner.py", "tests/test_door.py"]
     assert found["other.py"] == [f"tests/test_{name}.py" for name in ("other", "a", "door")]
-    # tests of the owner are all that there is
-    (tmp_path / "tests/test_door.py").unlink()
-    (tmp_path / "tests/test_a.py").unlink()
-    assert find_tests(tmp_path)["room/door.py"] == ["tests/test_owner.py"]
