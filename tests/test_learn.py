@@ -1,62 +1,64 @@
-"""`plan.py FOLDER --learn` as a process: killed at moments that files tell of, it ends where one left alone ends."""
+"""`plan.py FOLDER --learn`: killed at named moments it ends where one left alone ends; the order of its stages."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import learn_processes
 import pytest
 from made_features import make_data_set
+from made_videos import make_video
 
 import annotations
+import plan
 import utils
 from planning import folder as folders
 from planning import stages
 
-ROOT = Path(__file__).parents[1]
-# what is there when the search has a trial behind it, the settings are written, the training has a checkpoint, and the
-# predictions are made
-MOMENTS = ("trials.jsonl", "settings.yml", "run/checkpoints/*.index", "run/predictions_validation.json")
+# one of each kind of file that goes on from a kill, as it is about to have its name or has it, in their order
+MOMENTS = (
+    "before:planned/annotations.json", "before:settings.yml", "after:planned/features/training/v*.tfrecord",
+    "before:planned/validation.json", "before:planned/features/validation/*.tfrecord", "after:trials.jsonl",
+    "before:settings.yml", "after:run/checkpoints/*.index", "before:run/saved_model",
+    "before:run/metrics_validation.json", "before:run/report.html",
+)  # fmt: skip
 
 
-def start(folder):
-    command = [sys.executable, "plan.py", str(folder), "--learn", "--trials", "1"]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    with folder.with_suffix(".log").open("a") as log:
-        # a group of its own, so that a kill reaches the stage that is at work as well
-        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True, env=environment)
+def make_heap(folder):
+    """Five short videos and a table."""
+    rows = ["video,start,end,label"]
+    for number in range(5):
+        make_video(folder / f"videos/v{number}.mp4", frames=250)
+        at = number / 5
+        rows += [f"v{number},{1 + at},{3 + at},run", f"v{number},{5 + at},{7 + at},jump"]
+    (folder / "actions.csv").write_text("\n".join(rows))
 
 
-def finish(folder):
-    assert start(folder).wait() == 0, folder.with_suffix(".log").read_text()[-3000:]
-
-
-def kill_at(moment, folder):
-    process = start(folder)
-    while process.poll() is None and not list(folder.glob(moment)):
-        time.sleep(0.01)
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def learn(folder, *moments):
+    """Learn from a heap in `folder`, killed at each of the moments and then left alone."""
+    make_heap(folder)
+    command = [sys.executable, learn_processes.__file__, str(folder), *moments]
+    environment = os.environ | {"PYTHONPATH": str(Path(plan.__file__).parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
 
 
 @pytest.mark.slow
 def test_kills_lose_nothing(tmp_path):
-    for name in ("undisturbed", "killed"):
-        make_data_set(tmp_path / name)
-    finish(tmp_path / "undisturbed")
-    for moment in MOMENTS:
-        kill_at(moment, tmp_path / "killed")
-    finish(tmp_path / "killed")
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    learn(undisturbed)
+    learn(killed, *MOMENTS)
     for name in ("settings.yml", "run/predictions_validation.json", "run/metrics_validation.json"):
-        expected, found = ((tmp_path / each / name).read_text() for each in ("undisturbed", "killed"))
+        expected, found = ((folder / name).read_text() for folder in (undisturbed, killed))
         assert found.replace("/killed", "/undisturbed") == expected, name
-    trials, others = ((tmp_path / each / "trials.jsonl").read_text().splitlines() for each in ("undisturbed", "killed"))
-    assert len(trials) == len(others) == 2
-    assert json.loads(trials[1])["left_out"] == json.loads(others[1])["left_out"]
+    (about, trial), (_, other) = (
+        [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+        for folder in (undisturbed, killed)
+    )
+    assert about and trial["left_out"] == other["left_out"]
+    assert (killed / "run/report.html").is_file()
 
 
 def told(monkeypatch, folder, statuses, **options):
