@@ -153,11 +153,12 @@ function goTo(segment) {
 }
 
 function drawTeaching() {
-  const { running, step, error, lines = [] } = state.teaching;
+  const { running, step, error, lines = [], page } = state.teaching;
+  const told = running || error ? [...(error ? [error] : []), ...lines.slice(-5)] : page ? [`its page: ${page}`] : [];
   find("teach").disabled = running;
   find("step").textContent = running ? `${step}…` : error ? "stopped" : step;
-  find("log").hidden = !running && !error;
-  find("log").textContent = [...(error ? [error] : []), ...lines.slice(-5)].join("\n");
+  find("log").hidden = !told.length;
+  find("log").textContent = told.join("\n");
 }
 
 async function teach() {

@@ -37,10 +37,12 @@ class Teacher:
         self._state = {"running": False, "step": "", "error": ""}
 
     def state(self) -> dict:
-        """Whether it runs, the step it is at, its last lines, and the error that ended it or ""."""
+        """Whether it runs, the step it is at, its last lines, the error that ended it, the run's page; each "" for none."""
         log = self.work / LOG
         lines = log.read_text(errors="replace").replace("\r", "\n").splitlines() if log.is_file() else []
-        return self._state | {"lines": [line for line in lines if line.strip()][-LINES:]}
+        page = self.work / RUN / run_folder.PAGE
+        told = [line for line in lines if line.strip()][-LINES:]
+        return self._state | {"lines": told, "page": str(page) if page.is_file() else ""}
 
     def start(self, learnt: Callable[[Path], None]) -> None:
         """Begin; `learnt` is called with the run's folder when there are new predictions.

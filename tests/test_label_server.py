@@ -217,8 +217,10 @@ def scripts(tmp_path, monkeypatch):
         "run.mkdir(parents=True, exist_ok=True)\n"
         "(run / 'predictions_training.json').write_text(json.dumps({'results': found}))\n"
     )
-    for name in ("plan.py", "feature_map_extractor.py", "trainer.py"):
-        (project / name).write_text(note)
+    run = tmp_path / "annotations.labelling/run"
+    page = f"run = pathlib.Path({str(run)!r})\nrun.mkdir(parents=True)\n(run / 'report.html').touch()\n"
+    for name, text in (("plan.py", note + page), ("feature_map_extractor.py", note), ("trainer.py", note)):
+        (project / name).write_text(text)
     (project / "predictions_json.py").write_text(predict)
     monkeypatch.setattr(teaching.run_folder, "PROJECT", project)
     return project
@@ -251,6 +253,7 @@ def test_teaching_learns_what_is_finished_and_suggests_for_the_rest(server, scri
     names = finish_two(address, desk)
     state = taught(address, desk)
     assert (state["running"], state["step"], state["error"]) == (False, "learnt", "")
+    assert state["page"] == str(tmp_path / "annotations.labelling/run/report.html")
     assert state["lines"] == ["at work"] * 3
     work = tmp_path / "annotations.labelling"
     assert [call[0] for call in calls(tmp_path)] == ["plan.py", "feature_map_extractor.py", "predictions_json.py"]
@@ -270,7 +273,8 @@ def test_teaching_learns_what_is_finished_and_suggests_for_the_rest(server, scri
 def test_with_settings_of_the_users_they_are_taken(folder, scripts, tmp_path):
     with served(folder, tmp_path / "annotations.json", options=["-c", "mine.yml"]) as (address, desk):
         finish_two(address, desk)
-        assert taught(address, desk)["error"] == ""
+        state = taught(address, desk)
+    assert (state["error"], state["page"]) == ("", "")
     made = calls(tmp_path)
     order = ["feature_map_extractor.py", "trainer.py", "feature_map_extractor.py", "predictions_json.py"]
     assert [call[0] for call in made] == order
