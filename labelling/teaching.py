@@ -37,7 +37,7 @@ class Teacher:
         self._state = {"running": False, "step": "", "error": ""}
 
     def state(self) -> dict:
-        """Whether it runs, the step it is at, its last lines, the error that ended it, the run's page; each "" for none."""
+        """Whether it runs, the step it is at, its last lines, the error that ended it, the run's page; "" for none."""
         log = self.work / LOG
         lines = log.read_text(errors="replace").replace("\r", "\n").splitlines() if log.is_file() else []
         page = self.work / RUN / run_folder.PAGE
