@@ -104,7 +104,7 @@ def smooth(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float) ->
     return smoothed
 
 
-def median(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float, scaled: bool = True) -> np.ndarray:
+def median(probabilities: np.ndarray, boundaries: np.ndarray, seconds: float, scaled: bool) -> np.ndarray:
     """The median of each class's scores [T, K] over the frames within `seconds`, `scaled` to rows that sum to 1."""
     if seconds <= 0 or not len(probabilities):
         return probabilities

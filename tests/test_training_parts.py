@@ -19,7 +19,7 @@ import trainer
 import utils
 from model import BidirectionalLSTM
 from training import log as training_log
-from training import step
+from training import start, step
 from training.adam import Adam
 from training.evaluation import draw_timeline, validation_map
 from training.log import TrainingLog
@@ -63,6 +63,19 @@ def test_the_layer_without_a_mask():
     features = tf.constant(np.random.default_rng(0).normal(size=(2, 3, 4)), tf.float32)
     ours, theirs = both_layers("ave", True)
     np.testing.assert_allclose(ours(features), theirs(features), atol=1e-6)
+
+
+@pytest.mark.parametrize(("setting", "gpus", "expected"), [("auto", 0, True), ("auto", 1, False), ("true", 1, True)])
+def test_a_training_repeats_by_itself_where_there_is_no_gpu(monkeypatch, setting, gpus, expected):
+    told = []
+    monkeypatch.setattr(start.utils, "seed_everything", lambda seed, deterministic: told.append((seed, deterministic)))
+    monkeypatch.setattr(start.tf.config, "list_physical_devices", lambda kind: ["GPU"] * gpus)
+    for name in ("TrainingState", "TrainingSteps", "class_weights"):
+        monkeypatch.setattr(start, name, lambda *arguments: None)
+    run_data = SimpleNamespace(classes=(), training=SimpleNamespace(features=np.zeros((1, 3))))
+    settings = config.load(None, ["train.seed=7", f"train.deterministic={setting}"])
+    start.make_state(run_data, settings.model, settings.train, None)
+    assert told == [(7, expected)]
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
