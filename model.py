@@ -6,6 +6,7 @@ D numbers a frame, U units a direction, K classes with background.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import keras
@@ -56,11 +57,19 @@ def build_members(
             signal = _recurrent(signal, mask, settings, policy, portable, prefix)
         else:
             signal = _convolutional(signal, mask, settings.dropout, policy, prefix)
-        logits = keras.layers.Dense(classes, name=f"{prefix}logits", dtype="float32")(signal)
+        logits = keras.layers.Dense(
+            classes, bias_initializer=_first_bias(classes, settings.output), dtype="float32", name=f"{prefix}logits"
+        )(signal)
         if settings.predict_mode != "frames":
             logits = _RepeatOverFrames()([logits, mask])  # [B, K] -> [B, T, K]
         members.append(keras.Model([features, mask], logits, name=f"{prefix}classifier"))
     return members
+
+
+def _first_bias(classes: int, output: str) -> keras.initializers.Initializer:
+    """Of the logits. Of sigmoids, what says of each class that one frame in K shows it: from 0, where all say one half,
+    the first hundreds of steps would go into unlearning classes that are rare (Lin et al. 2017, section 3.3)."""
+    return keras.initializers.Constant(-math.log(max(classes - 1, 1)) if output == "sigmoid" else 0.0)
 
 
 def mean_of(members: list[keras.Model], output: str) -> keras.Model:

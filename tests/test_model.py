@@ -156,6 +156,16 @@ def test_the_mean_of_members_is_that_of_their_probabilities():
         np.testing.assert_allclose(both, np.mean(alone, axis=0), atol=1e-6)
 
 
+@pytest.mark.parametrize(("output", "expected"), [("softmax", 0), ("sigmoid", -math.log(3))])
+def test_a_training_begins_with_each_class_as_likely_as_the_others(output, expected):
+    members = "model.members={recurrent: 1, convolutional: 1}"
+    settings = config.load(None, [*SMALL, f"model.output={output}", members]).model
+    for member in model.build_members(3, 4, settings):
+        bias = member.layers[-1].bias.numpy()
+        np.testing.assert_allclose(bias, np.full(4, expected), atol=1e-6)
+        np.testing.assert_allclose(model.probabilities(tf.constant(bias), output), np.full(4, 1 / 4), atol=1e-6)
+
+
 def test_a_convolutional_member_does_not_see_padding():
     network = classifier("model.members={recurrent: 0, convolutional: 1}", "model.fully_connected=[6]")
     features = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
