@@ -150,6 +150,12 @@ def test_two_runs_are_compared_on_the_same_draws():
         comparison.compare(scored[0], metrics.evaluate(annotated({"v0": truth((0, 1))}), {}, "validation"))
 
 
+def test_two_videos_have_intervals_and_one_has_not():
+    assert terminal.drawn({"videos": 1}) == "; no intervals of one video"
+    of_two = {"videos": 2, "level": 0.95, "draws": 1000}
+    assert terminal.drawn(of_two) == "; low and high: 95 % of 1,000 draws of the videos"
+
+
 def test_what_changed_most_comes_first_in_columns_as_wide_as_the_longest_name():
     ground_truth, one, other = two_runs()
     value = comparison.compare(*(metrics.evaluate(annotated(ground_truth), results, "validation")

@@ -119,7 +119,7 @@ class TrainingLog:
 
         chosen = {f"{name}.{key}": value for name, section in settings if name in COMPARED for key, value in section}
         plain = {key: value if isinstance(value, int | float | str) else str(value) for key, value in chosen.items()}
-        with self._writer.as_default(0):
+        with self._writer.as_default():
             api.hparams(plain)
 
     def _write(self, step: int, values: dict[str, float]) -> None:
