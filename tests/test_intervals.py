@@ -163,6 +163,8 @@ def test_what_changed_most_comes_first_in_columns_as_wide_as_the_longest_name():
     pairs = {"a": (0, 0.25), "a long name": (0.5, 1), "same": (0.5, 0.5), "c": (1, 0.9), "d": (0.8, 0), "e": (0.7, 0.5)}
     value["videos"] = {name: {"one": before, "other": after} for name, (before, after) in pairs.items()}
     lines = terminal.comparison(value, ("p", "q")).splitlines()
+    rows = [line.split()[0] for line in lines[[line.startswith("class ") for line in lines].index(True) :] if line]
+    assert rows[1 : 1 + len(value["AP"])] == sorted(value["AP"], key=lambda name: -value["AP"][name]["difference"])
     assert lines[lines.index("of 6 videos with actions, 2 got better, 3 worse") + 1 :] == [
         "  better  a long name    50.00 -> 100.00",
         "  better  a               0.00 -> 25.00",
