@@ -22,6 +22,11 @@ EVIL = "<script>alert(1)</script>\u2028&"
 # matches and thresholds
 
 
+def test_scores_reach_from_0_to_1_or_further():
+    assert matching.score_range(np.array([0.2, 0.4])) == (0, 1) == matching.score_range(np.zeros(0))
+    assert matching.score_range(np.array([-3.0, 0.5, 7.0])) == (-3, 7)
+
+
 def test_the_best_free_segment_is_taken_and_of_equal_ones_the_last():
     overlap = np.array([[0.6, 0.6], [0.9, 0.7], [0.8, 0.4], [0.49, 0.49]])
     assert matching.match(overlap, (0.5,))[:, 0].tolist() == [1, 0, -1, -1]

@@ -1,5 +1,6 @@
 """The order of windows: balanced draws, shares of several replicas, and features that stay in a file."""
 
+import json
 import os
 
 import numpy as np
@@ -21,6 +22,20 @@ def drawn(order, batch_size=3):
 
 def firsts(order, batch_size=3):
     return [first for _, batch in drawn(order, batch_size) for first in batch]
+
+
+@pytest.mark.parametrize(("fewest", "told"), [(4, ""), (5, "count as background: jump\n")])
+def test_classes_with_few_examples_are_named_and_become_background(tmp_path, caplog, fewest, told):
+    make_data_set(tmp_path)
+    file = tmp_path / "annotations.json"
+    value = json.loads(file.read_text())
+    for name in ("training_4", "training_5"):
+        for action in value["database"][name]["annotations"]:
+            action["label"] = "run"  # 8 of it, and 4 of the other
+    file.write_text(json.dumps(value))
+    run_data = load_data(made_settings(tmp_path, f"data.min_examples={fewest}"), ("training",))
+    assert run_data.classes == (("background", "run") if told else ("background", "jump", "run"))
+    assert caplog.text.endswith(told) and bool(caplog.text) == bool(told)
 
 
 def test_a_balanced_epoch_has_the_share_and_repeats_what_is_rare():

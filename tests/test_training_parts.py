@@ -256,6 +256,7 @@ def test_a_timeline_shows_what_is_annotated():
     empty = drawn(np.zeros(10, int))
     assert np.ptp(empty) > 100
     changed = np.flatnonzero((drawn(labels) != empty).any(axis=(0, 2)))
+    assert drawn(labels)[:, changed].mean() < empty[:, changed].mean() - 5
     # the shade reaches over 4 of 10 seconds
     assert 0.25 * empty.shape[1] < len(changed) < 0.6 * empty.shape[1]
     # the classes are named

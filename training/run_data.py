@@ -86,8 +86,8 @@ def load_data(
     class_index = {label: index[name] for label, name in class_of.items() if name in index}
     if left_out := sorted(set(class_of.values()) - set(classes)):
         utils.LOGGER.warning(
-            "%d classes have fewer than %d training segments (data.min_examples) and count as background: %s",
-            len(left_out), settings.min_examples, ", ".join(left_out),
+            "classes with fewer than %d training segments (data.min_examples) count as background: %s",
+            settings.min_examples, ", ".join(left_out),
         )  # fmt: skip
     training = annotated.subset("training")
     prepared = learn_preparation(paths.feature_map_folder, training, settings)
