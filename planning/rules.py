@@ -99,7 +99,7 @@ def of_extraction(annotations: dict, videos: dict) -> list[Choice]:
     resize = [height, width] if small else [224, 224]
     why_size = "as the videos are: squeezing small pictures costs accuracy" if small else \
                f"videos have {width} x {height} pixels; the CNN learnt on pictures of about this size"  # fmt: skip
-    backbone = "6 times faster than the original's, and what all figures of the recipe were measured with"
+    backbone = "5 times as fast as the original's, and what all figures of the recipe were measured with"
     return [
         Choice("extractor.backbone", "efficientnet_lite0", backbone, "recipe"),
         Choice("video.skip_frames", skip, why, "rule"),

@@ -13,6 +13,7 @@ import plan
 import run_folder
 import utils
 from planning import folder as folders
+from planning import speed
 
 TABLE = "video,start,end,label\na,0,2,run\na,4,6,jump\nb,1,3,run\nb,5,8,jump\nc,0,5,run\n"
 
@@ -116,6 +117,20 @@ def test_a_plan_is_advised_where_a_small_data_set_is_trained_with_the_defaults(f
     caplog.set_level("INFO", utils.LOGGER.name)
     run_folder.advise_a_plan(frames, config.load(None, assignments).train)
     assert ("python plan.py" in caplog.text) == advised
+
+
+def test_frames_are_sparser_where_features_would_take_longer_than_is_allowed_and_the_time_is_told(
+    tmp_path, monkeypatch, capsys
+):
+    heap(tmp_path, a=None, b=None, c=None)
+    monkeypatch.setattr(utils, "start_tensorflow", lambda: None)
+    # of 720 source frames every 6th, for 5 minutes; every 7th takes 4.3 minutes, every 8th 3.75
+    monkeypatch.setattr(speed, "measure", lambda *_: speed.Speed(decode=0.0, embed=2.5))
+    for allowed, skip, told in ((60, 6, "5 minutes"), (4, 8, "4 minutes")):
+        assert plan.main([str(tmp_path), "--extraction-minutes", str(allowed)]) == 0
+        assert f"features of less than a minute: {told}\n" in capsys.readouterr().out
+        assert config.load(tmp_path / "settings.yml").video.skip_frames == skip
+    assert "would take more than 4 minutes with more frames" in (tmp_path / "settings.yml").read_text()
 
 
 def test_videos_without_features_are_named(tmp_path):
