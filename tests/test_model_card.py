@@ -35,6 +35,8 @@ def test_the_card_says_what_the_run_knows(run):
     assert "| average mAP | 50.0 | " in text
     assert "| x | 100.0 | 100.0 to 100.0 | 2 | 2 |" in text
     assert "| a\\|b | 0.0 | none: one video | 1 | 1 |" in text
+    places = [number for number, line in enumerate(text.splitlines()) if line.startswith(("| x |", "| a\\|b |"))]
+    assert places[1] == places[0] + 1  # an empty line would end the table
     assert "testing: 3 actions in 2 videos, protocol activitynet; rough: few videos" in text
     assert "Real videos at all" in text and "the testing subset has 2 videos only" in text
     # scores of 0.9, 0.8, 0.7 for right, right, wrong are 1/3 off on average

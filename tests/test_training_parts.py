@@ -21,7 +21,7 @@ from model import BidirectionalLSTM
 from training import log as training_log
 from training import start, step
 from training.adam import Adam
-from training.evaluation import draw_timeline, validation_map
+from training.evaluation import Evaluation, draw_timeline, validation_map
 from training.log import TrainingLog
 from training.state import TrainingState
 from training.step import TrainingSteps
@@ -244,6 +244,19 @@ def test_tensorboard_compares_runs_by_their_settings(folder):
     assert chosen["data.max_frames"].number_value == 6 and chosen["model.cell_type"].string_value == "lstm"
     assert chosen["train.histograms"].bool_value and chosen["model.members"].string_value.startswith("{")
     assert not any(name.startswith("paths.") for name in chosen)
+
+
+def test_an_evaluation_can_be_ended_between_its_batches(folder):
+    settings = made_settings(folder)
+    run_data = load_data(settings, ("training", "validation"))
+    state = SimpleNamespace(classes=3)  # no model: it is never asked
+    evaluation = Evaluation(state, run_data, settings.data, settings.train, settings.predict)
+
+    def check():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.run(check)
 
 
 def test_a_timeline_shows_what_is_annotated():
