@@ -211,10 +211,14 @@ def test_scores_are_counted_in_parts(tmp_path, monkeypatch):
         keys[f"probabilities/{video.id}"] = rng.random((8, 2)).astype(np.float16)
         keys[f"boundaries/{video.id}"] = np.arange(9.0)
     np.savez(path, **keys)
+    counts, count = [], frame_precision._Places._count
+    monkeypatch.setattr(frame_precision._Places, "_count", lambda places: (counts.append(1), count(places)))
     monkeypatch.setattr(frame_precision, "MOST_CELLS", 1)
     whole = frame_precision.of_file(videos, path, {"background": 0, "p": 1}, 2)
     monkeypatch.setattr(frame_precision, "MOST_SCORES", 10)
+    assert len(counts) == 1
     parts = frame_precision.of_file(videos, path, {"background": 0, "p": 1}, 2)
+    assert len(counts) == 1 + 3  # after each of two videos, and at the end
     for name in ("classes", "scores", "frames", "right"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
     scores = np.concatenate([keys[f"probabilities/{video.id}"][:, 1] for video in videos])
