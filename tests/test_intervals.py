@@ -93,6 +93,9 @@ def test_one_video_has_no_interval_and_a_class_of_one_video_neither(capsys):
     value = intervals.measure(scored)
     assert "average_mAP" not in value and value["videos"] == 1
     assert "no intervals of one video" in metrics.table(scored) and "1 action in 1 video" in metrics.table(scored)
+    lines = metrics.table(scored).splitlines()
+    heads = [number for number, line in enumerate(lines) if line.startswith(("tIoU", "proposals", "videos"))]
+    assert len(heads) == 3 and all(len(lines[head]) == len(lines[head + 1]) for head in heads)  # numbers below words
     two = annotated({"v": truth((0, 1)), "w": [*truth((0, 1)), Segment(3, 4, "y")]})
     value = intervals.measure(metrics.evaluate(two, {}, "validation"))
     assert value["AP"] == {"x": [0.0, 0.0], "y": None}

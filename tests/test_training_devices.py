@@ -1,11 +1,14 @@
 """Several devices and hosts take the steps that one device takes: two logical CPUs, and two processes on loopback."""
 
+import numpy as np
 import pytest
+import tensorflow as tf
 from made_features import SETTINGS, make_data_set
 from training_processes import assert_same, finished, free_ports, losses, start, weights
 
 import trainer
 import utils
+from training.devices import MOST_PER_MESSAGE, Devices
 
 # an odd batch, whose halves differ; a last batch of an epoch that is smaller still
 SAME = (
@@ -82,3 +85,9 @@ def test_multi_worker_needs_to_be_told_of_the_others(tmp_path, monkeypatch, caps
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {}}')
     assert trainer.main(arguments(tmp_path, "alone", "auto")) == 2
     assert "TF_CONFIG: expected" in capsys.readouterr().err
+
+
+def test_what_processes_tell_each_other_comes_from_the_first_device_of_each():
+    devices = Devices("one")
+    told = np.array([3.0, -1.0, *np.zeros(MOST_PER_MESSAGE - 2)])
+    np.testing.assert_array_equal(devices._sum(tf.constant(told)), told)
