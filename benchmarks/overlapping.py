@@ -1,10 +1,10 @@
 """An output a class where actions overlap: softmax against sigmoid, all other settings the same.
 
-`python benchmarks/overlapping.py overlapping|sample|fights [--seeds 0 1 2]`: `overlapping` draws the sample set in
-which short actions lie in long ones (`sample_videos.py --overlapping`); `sample` and `fights`, where nothing overlaps,
-say what sigmoid costs. With each seed both values of `model.output` are trained with the settings of configs/, which
-were chosen for softmax on `sample` and `fights`. The last step is scored on the held-out subset, of which nothing is
-chosen.
+`python benchmarks/overlapping.py overlapping|sample|fights|salads [--seeds 0 1 2]`: `overlapping` draws the sample set
+in which short actions lie in long ones (`sample_videos.py --overlapping`); `sample`, `fights` and `salads` (split 1),
+where nothing overlaps, say what sigmoid costs. With each seed both values of `model.output` are trained with the
+settings of configs/, which were chosen for softmax on these three. The last step is scored on the held-out subset, of
+which nothing is chosen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ sys.path.insert(0, str(PROJECT))
 
 import metrics  # noqa: E402
 import utils  # noqa: E402
-from benchmarks.accuracy import extracted, fights_paths, load, run_stage, train_and_predict  # noqa: E402
+from benchmarks.accuracy import (  # noqa: E402
+    extracted,
+    fights_paths,
+    load,
+    run_stage,
+    salads_paths,
+    train_and_predict,
+)
 
 OUTPUTS = ("softmax", "sigmoid")
 AVERAGE = "average mAP"
@@ -30,6 +37,8 @@ def prepare(arguments: argparse.Namespace) -> tuple[str, str, list[str]]:
     """The settings file, the held-out subset and the paths of a data set, drawn and extracted as far as it is not."""
     if arguments.set == "fights":
         return "fights", "validation", fights_paths(arguments)
+    if arguments.set == "salads":
+        return "salads", "validation", salads_paths(arguments)[0]
     if arguments.set == "sample":
         return "sample", "testing", []
     folder = arguments.work / "overlapping"
@@ -49,9 +58,9 @@ def average_precisions(name: str, subset: str, assignments: list[str]) -> dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("set", choices=("overlapping", "sample", "fights"))
+    parser.add_argument("set", choices=("overlapping", "sample", "fights", "salads"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared/data", help="where fights is")
+    parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared/data", help="where fights, salads are")
     parser.add_argument("--work", type=Path, default=PROJECT / "runs/accuracy", help="folder of videos and features")
     arguments = parser.parse_args()
     arguments.data, arguments.work = arguments.data.resolve(), arguments.work.resolve()
