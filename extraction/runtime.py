@@ -54,7 +54,7 @@ def resolve(runtime: str, precision: str, device: Device, recorded: dict | None 
 
     Returns:
         (runtime, precision) without auto: TensorFlow in float16 (mixed precision) on a GPU; on a CPU OpenVINO, in
-        bfloat16 where the CPU has it and else in float32, which TensorFlow computes 1.5 to 2 times as slowly.
+        bfloat16 where the CPU has it and else in float32, which TensorFlow computes 1.1 to 1.6 times as slowly.
 
     Raises:
         ValueError: this machine cannot do what is asked for; says who asked, and what to do.
