@@ -170,6 +170,8 @@ def run(settings: config.Config, fresh: bool = False, resume: bool = False, prof
         spec = require_spec(paths.feature_map_folder, settings.extractor, settings.video)
         subsets = ("training", "validation") if devices.chief else ("training",)
         run_data = load_data(paths, settings.data, spec, subsets, settings.model.output)
+        if not fresh:
+            start.tell_of_other_data(folder, run_data)
         state, steps = start.make_state(run_data, settings.model, train_settings, devices)
         evaluation = None
         if run_data.validation is not None:

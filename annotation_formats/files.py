@@ -132,7 +132,12 @@ def _read_folder(drafts: Drafts, name: str | None) -> None:
 
 
 def write(path: Path, name: str, drafts: Drafts, around: dict) -> None:
-    """Write finished drafts in a format: into the file `path`, or the folder where a format has a file a video."""
+    """Write finished drafts in a format: into the file `path`, or the folder where a format has a file a video.
+
+    Raises ValueError where that is what was read: it may hold what is not written, such as videos in work and notes.
+    """
+    if path.resolve() == drafts.path.resolve():
+        raise ValueError(f"{path}: the file that was read, which may hold more than is written: give another name")
     videos = drafts.videos
     if name in NOT_EMPTY:
         videos = {video: draft for video, draft in videos.items() if draft.segments}

@@ -117,6 +117,17 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, original, arguments, reas
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", [["convert", "{}", "{}"], ["{}", "-o", "{}"]])
+def test_what_is_read_is_never_written_over(tmp_path, command, capsys):
+    file = tmp_path / "a.json"
+    entry = {"subset": "training", "duration": 9, "annotations": [{"segment": [1, 2], "label": "x", "note": "blurred"}]}
+    file.write_text(json.dumps({"database": {"v": entry, "w": entry | {"labelling": "in work"}}}))
+    before = file.read_text()
+    assert annotations.main([part.format(file) for part in command]) == 2
+    assert "a.json: the file that was read" in capsys.readouterr().err
+    assert file.read_text() == before
+
+
 def test_what_a_format_cannot_hold_is_said(tmp_path, capsys):
     (tmp_path / "a.csv").write_text("video,start,end,label,duration\na,1,2,Run,9\nb,,,,9\na,1.5,3,Run,9\n")
     assert convert(tmp_path / "a.csv", tmp_path / "srt", "--to", "srt") == 0

@@ -225,8 +225,8 @@ def test_a_note_a_filter_and_another_name_of_a_class(server, opened):
     until(page, "video.segments.some(({ note }) => note === 'left foot')")
     page.keyboard.press("/")
     page.keyboard.type("foot")
-    assert page.locator("#actions .line").count() == 1
-    assert page.locator("#labelled .segment").count() == 1
+    until(page, "document.querySelectorAll('#actions .line').length === 1")  # drawn with the next frame
+    until(page, "document.querySelectorAll('#labelled .segment').length === 1")
     page.locator("#filter").fill("")
     page.keyboard.press("Escape")
     page.locator(".pen").first.click()
@@ -244,7 +244,7 @@ def test_suggestions_are_accepted_corrected_and_rejected(tmp_path, opened):
     (run / "predictions_training.json").write_text(json.dumps({"results": {"v0": found}}))
     with served(folder, tmp_path / "annotations.json", suggest=run) as (address, desk):
         page = opened(address)
-        assert page.locator(".ghost").count() == 4  # one scores too little to be shown
+        until(page, "document.querySelectorAll('.ghost').length === 4")  # one scores too little to be shown
         page.keyboard.press("k")
         assert page.evaluate("selected.start") == 0.6  # the playhead is in the first
         page.keyboard.press("x")
@@ -288,6 +288,8 @@ def test_a_file_changed_by_another_program_is_asked_about(server, opened, tmp_pa
     file = tmp_path / "annotations.json"
     file.write_text(file.read_text().replace("jump", "theirs"))
     drag(page, 1, 1.4)
+    page.get_by_text("keep what is shown here").wait_for()
+    until(page, "!sending")  # it may have noticed before its own edit was refused
     page.get_by_text("keep what is shown here").click()
     until(page, "find('notice').textContent.includes('.other1.json')")
     saved(page)
@@ -306,7 +308,7 @@ def test_ten_thousand_segments_are_few_elements(server, opened, tmp_path):
     drawn = "document.querySelectorAll('#labelled .segment, #actions .line').length"
     until(page, f"{drawn} > 0")
     assert page.evaluate(drawn) < 700
-    assert page.evaluate("document.querySelectorAll('#labelled .crowd').length") > 50
+    until(page, "document.querySelectorAll('#labelled .crowd').length > 50")
     page.evaluate("show(5000, 60)")
     until(page, "document.querySelectorAll('#labelled .crowd').length === 0")
     assert 60 <= page.evaluate("document.querySelectorAll('#labelled .segment').length") <= 63

@@ -53,9 +53,9 @@ def test_a_click_on_a_segment_plays_it_to_its_end(run, opened):
     show_sample(page)
     start = start_of(page, ".predicted .segment")
     page.locator(".predicted .segment").first.click()
+    end = page.evaluate("opened.view.until")
     until(page, f"document.querySelector('video').currentTime > {start + 0.2}")
     assert page.evaluate("document.querySelector('video').currentTime") < start + 6
-    end = page.evaluate("opened.view.until")
     page.evaluate(f"document.querySelector('video').currentTime = {end - 0.3}")
     until(page, "document.querySelector('video').paused")
     assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(end, abs=0.5)

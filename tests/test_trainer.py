@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_features import made_settings, make_data_set
+from made_features import load_data, made_settings, make_data_set
 
 import annotations
 import run_folder
 import trainer
 import utils
+from training import start
 
 TIMES = ("seconds", "windows_per_second", "input_wait")
 
@@ -133,6 +134,22 @@ def test_fresh_may_begin_with_the_weights_of_the_run_that_it_replaces(folder):
     trainer.run(settings, fresh=True)
     (evaluated,) = [record for record in values(folder / "replaced") if "loss_eval" in record]
     assert evaluated["step"] == 1 and evaluated["average_mAP"] > 0.8
+
+
+def test_a_run_of_other_annotations_is_told_and_one_of_other_classes_refused(folder, tmp_path, caplog):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    file, settings = tmp_path / "annotations.json", made_settings(tmp_path)
+    start.tell_of_other_data(tmp_path / "run", load_data(settings))
+    assert caplog.text == ""
+    value = json.loads(file.read_text())
+    action = value["database"]["training_0"]["annotations"][0]
+    action["segment"][1] += 0.25
+    file.write_text(json.dumps(value))
+    start.tell_of_other_data(tmp_path / "run", load_data(settings))
+    assert "has learnt from other annotations or features than there are now" in caplog.text
+    file.write_text(file.read_text().replace('"jump"', '"leap"'))
+    with pytest.raises(ValueError, match="begun with other classes, such as 'jump': --fresh starts it over"):
+        trainer.run(settings)
 
 
 def test_patience_without_a_map_stops_nothing(folder, caplog):

@@ -58,6 +58,30 @@ def begin(
     return checkpoints, resumed
 
 
+def tell_of_other_data(folder: Path, run_data: RunData) -> None:
+    """Warn where the finished run in `folder`, which is to go on, has learnt from other annotations or features.
+
+    Raises ValueError where its classes are others: its outputs would get wrong names.
+    """
+    file = folder / run_folder.DESCRIPTION
+    if not file.is_file():
+        return
+    known, now = utils.read_json(file), run_data.description()
+    if not isinstance(known, dict) or not isinstance(known.get("classes"), list):
+        raise ValueError(f"{file}: not the description of a run; --fresh starts it over")
+    if known["classes"] != now["classes"]:
+        changed = sorted({*map(str, known["classes"])} ^ {*now["classes"]}) or now["classes"]
+        raise ValueError(
+            f"{file}: this run was begun with other classes, such as {changed[0]!r}: --fresh starts it over, "
+            "or name another paths.model_dir"
+        )
+    if any(known.get(key, now[key]) != now[key] for key in ("training_data", "segment_seconds")):
+        utils.LOGGER.warning(
+            "%s: has learnt from other annotations or features than there are now, and keeps what it learnt: "
+            "--fresh starts it over", folder,
+        )  # fmt: skip
+
+
 def _begin_with(state: TrainingState, classes: tuple[str, ...], other: Path | None) -> None:
     """Begin with the weights of the `other` run, where one is given."""
     if other:
