@@ -55,6 +55,7 @@ def measure(videos: list[Path], extractor: config.ExtractorSettings, video: conf
 
 
 def in_words(minutes: float) -> str:
+    """A length of time as a person would say it."""
     if minutes >= 100:
         return f"{minutes / 60:.1f} hours"
     return f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute" if minutes >= 0.5 else "less than a minute"
