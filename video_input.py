@@ -6,21 +6,19 @@ in video_reading/.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import utils
-from video_reading.clock import Clock, packet_end
+from video_reading.clock import ESTIMATED, Clock, last_end
 from video_reading.door import OpenVideo, open_video
 from video_reading.upright import upright_pixels
 
 if TYPE_CHECKING:
     import numpy as np
-    from av.stream import Stream
 
 # how the names of video files end, in any case of letters
 VIDEO_SUFFIXES = (
@@ -33,8 +31,6 @@ VIDEO_SUFFIXES = (
 # up, sound may outlast the picture, and an encoder may drop the last frames
 CUT_SECONDS = 0.5
 CUT_SHARE = 0.02
-# containers whose length FFmpeg estimates from the times of their last packets
-ESTIMATED = ("mpeg", "mpegts")
 # µs before the end, from which the last frame is looked for: in the order of decoding it may come before others
 LAST = 3_000_000
 ROUNDING = Fraction(1, 1000)  # seconds
@@ -81,10 +77,10 @@ def read_header(path: Path) -> VideoHeader:
             return header
         # without an index, a file is read to its end for this
         last = max((video.container.duration or 0) - LAST, 0) + (video.container.start_time or 0)
-        end = _last_end(video, [video.stream], last)
+        end = last_end(video, [video.stream], last)
     if not end:  # the picture may end long before
         with open_video(path) as video:
-            end = _last_end(video, [video.stream])
+            end = last_end(video, [video.stream])
     return replace(header, duration=end or header.duration)
 
 
@@ -113,20 +109,6 @@ def _own_length(video: OpenVideo) -> Fraction | None:
     end = (stream.start_time or 0) * stream.time_base - (video.begin or 0) + length
     # FFmpeg gives a stream that says nothing the length of the whole
     return None if abs(end - _whole_length(video)) < ROUNDING else length
-
-
-def _last_end(video: OpenVideo, streams: Iterable[Stream], begin: int | None = None) -> float:
-    """Seconds on the file's clock, where the last packet of `streams` ends; 0 for none from `begin` (µs) on."""
-    import av
-
-    end = 0.0
-    # a damaged file ends where it cannot be read on
-    with contextlib.suppress(av.FFmpegError):
-        if begin is not None:
-            video.container.seek(begin)
-        for packet in video.container.demux(*streams):
-            end = max(end, packet_end(video, packet))
-    return end
 
 
 def resize_frame(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -202,4 +184,4 @@ class SampledVideo:
             return False
         with open_video(self.path) as video:
             others = [stream for stream in video.container.streams if stream.index != video.stream.index]
-            return bool(others) and _last_end(video, others) >= seconds
+            return bool(others) and last_end(video, others) >= seconds

@@ -34,6 +34,7 @@ def test_frames_without_presentation_times(tmp_path, name, codec, stream_options
     frames, times, video = watch(path)
     np.testing.assert_allclose(times, np.arange(60) / 25, atol=1e-5)
     assert (video.source_frames, video.duration) == (60, pytest.approx(2.4))
+    assert read_header(path).duration == pytest.approx(2.4, abs=1e-3)
     shades = [frame.mean() for frame in frames[:45]]
     assert (np.diff(shades) >= 0).all()  # in the order of showing
 

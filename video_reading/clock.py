@@ -6,14 +6,16 @@ first frame is later than 0.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from av.packet import Packet
+    from av.stream import Stream
     from av.video.frame import VideoFrame
 
     from video_reading.door import OpenVideo
@@ -23,6 +25,8 @@ MICROSECOND = Fraction(1, 1_000_000)
 HEAD = 16
 # what can be put together end to end (dash cameras, DVDs): the clock jumps where the next recording begins
 JOINABLE = ("mpegts", "mpeg")
+# the same containers: their length FFmpeg estimates from the times of their last packets, some of which have none
+ESTIMATED = JOINABLE
 # seconds by which its times may fall back and run ahead in the order of decoding: FFmpeg's own limits
 MOST_BACK = 0.1
 MOST_AHEAD = 10.0
@@ -135,3 +139,25 @@ def packet_end(video: OpenVideo, packet: Packet) -> float:
     """Seconds on the file's clock, where a packet of any stream ends; 0 when it has no time."""
     ticks = packet.dts if packet.pts is None else packet.pts
     return 0.0 if ticks is None else float((ticks + (packet.duration or 0)) * packet.time_base - (video.begin or 0))
+
+
+def last_end(video: OpenVideo, streams: Iterable[Stream], begin: int | None = None) -> float:
+    """Seconds on the file's clock, where the last packet of `streams` ends; 0 for none from `begin` (µs) on."""
+    import av
+
+    end, unseen = 0.0, 0.0
+    estimated = video.container.format.name in ESTIMATED
+    # a damaged file ends where it cannot be read on
+    with contextlib.suppress(av.FFmpegError):
+        if begin is not None:
+            video.container.seek(begin)
+        for packet in video.container.demux(*streams):
+            lasts = float((packet.duration or 0) * packet.time_base)
+            if estimated and packet.pts is None and packet.dts is not None:
+                # a frame that others refer to: it is shown when the next of its kind is decoded, or at the very end
+                end, unseen = max(end, packet_end(video, packet) - lasts + unseen), lasts
+            else:
+                end = max(end, packet_end(video, packet))
+                refers = None not in (packet.pts, packet.dts) and packet.pts > packet.dts
+                unseen = 0.0 if refers else unseen
+    return end + unseen
