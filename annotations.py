@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from environment import needed  # noqa: F401
+
 import command_line
 import config
 from annotation_formats import files

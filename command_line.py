@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
+from environment import needed  # noqa: F401
+
 from tqdm import tqdm
 
 import config

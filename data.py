@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from environment import needed  # noqa: F401
+
 import numpy as np
 
 import config

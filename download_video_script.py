@@ -12,6 +12,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from environment import needed  # noqa: F401
+
 from annotations import Annotations, Video
 from command_line import from_arguments, make_parser, run_script
 from config import SUBSETS, Config, DownloadSettings, PathSettings

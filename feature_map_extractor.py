@@ -12,6 +12,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from environment import needed  # noqa: F401
+
 import command_line
 import config
 import utils

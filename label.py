@@ -14,6 +14,8 @@ import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 
+from environment import needed  # noqa: F401
+
 import command_line
 from labelling import media
 from labelling.storage import Labels

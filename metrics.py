@@ -10,6 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from environment import needed  # noqa: F401
+
 import annotations
 import config
 import run_folder

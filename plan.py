@@ -10,6 +10,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from environment import needed  # noqa: F401
+
 import annotations
 import command_line
 import config

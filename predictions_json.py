@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from environment import needed  # noqa: F401
+
 import numpy as np
 
 import annotations

@@ -13,6 +13,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from environment import needed  # noqa: F401
+
 from tqdm import tqdm
 
 import annotations

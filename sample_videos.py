@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from environment import needed  # noqa: F401
+
 import numpy as np
 from tqdm import tqdm
 

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from environment import needed  # noqa: F401
+
 import numpy as np
 
 import command_line

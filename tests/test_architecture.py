@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 OWNERS = {
     "annotation_formats": "annotations",
     "download": "download_video_script",
+    "environment": "command_line",
     "evaluation": "metrics",
     "exporting": "trainer",
     "extraction": "feature_map_extractor",

@@ -1,6 +1,7 @@
 """Every script explains itself without TensorFlow, and nothing runs at import."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +73,52 @@ def test_make_help_tells_each_word_under_a_purpose():
     groups = [group.splitlines() for group in printed.strip().split("\n\n")]
     assert len(groups) >= 4 and not any(group[0].startswith(" ") for group in groups)
     assert {line.split()[0] for group in groups for line in group[1:]} == words
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_without_packages_a_script_says_what_to_run(script):
+    command = [sys.executable, "-S", script, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode and re.fullmatch(
+        rf"error: \S+ has no package \w+; run (`make setup` once, then )?`\.venv/bin/python {script} --help`\n",
+        done.stderr,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "made", "told"),
+    [
+        ("import nothing_of_that_name", False, "error: {python} has no package nothing_of_that_name; run "
+         "`make -C '{folder}' setup` once, then `'{folder}/.venv/bin/python' '{folder}/a.py' 'a b'`\n"),
+        ("import nothing_of_that_name", True, "error: {python} has no package nothing_of_that_name; run "
+         "`'{folder}/.venv/bin/python' '{folder}/a.py' 'a b'`\n"),
+        ("sys.prefix = '{folder}/.venv'\nimport nothing_of_that_name", True, "error: {python} has no package "
+         "nothing_of_that_name; run `make -C '{folder}' setup` once, then "
+         "`'{folder}/.venv/bin/python' '{folder}/a.py' 'a b'`\n"),
+    ],
+)  # fmt: skip
+def test_the_word_to_run_fits_what_is_there(tmp_path, code, made, told):
+    folder = tmp_path / "a house"
+    (folder / ".venv/bin").mkdir(parents=True)
+    shutil.copytree(ROOT / "environment", folder / "environment")
+    (folder / "a.py").write_text(f"import sys\nfrom environment import needed\n{code.format(folder=folder)}\n")
+    if made:
+        (folder / ".venv/bin/python").touch()
+    done = _ran(folder, tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == told.format(python=sys.executable, folder=folder)
+
+
+def test_an_old_python_is_told_before_anything_fails(tmp_path):
+    shutil.copytree(ROOT / "environment", tmp_path / "environment")
+    (tmp_path / "a.py").write_text("import sys\nsys.version_info = (3, 10, 4)\nfrom environment import needed\nimport nothing\n")
+    done = _ran(tmp_path, tmp_path)
+    assert done.returncode and done.stderr == (
+        f"error: Python 3.11 or newer is needed, {sys.executable} is 3.10; run `make setup` once, then "
+        f"`.venv/bin/python {tmp_path}/a.py 'a b'`\n"
+    )
+
+
+def _ran(folder, place):
+    command = [sys.executable, str(folder / "a.py"), "a b"]
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)

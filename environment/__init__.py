@@ -1,0 +1,1 @@
+"""What a script needs before it can begin: its Python, its packages."""
