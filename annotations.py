@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 import command_line
 import config

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 from tqdm import tqdm
 

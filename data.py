@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 import numpy as np
 

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 from annotations import Annotations, Video
 from command_line import from_arguments, make_parser, run_script

@@ -12,7 +12,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 import command_line
 import config

@@ -14,7 +14,7 @@ import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 import command_line
 from labelling import media

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 import numpy as np
 from tqdm import tqdm

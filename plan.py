@@ -10,7 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 import annotations
 import command_line

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 import numpy as np
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 from tqdm import tqdm
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 import numpy as np
 from tqdm import tqdm

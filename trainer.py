@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from environment import needed  # noqa: F401
+from environment import prerequisites  # noqa: F401
 
 import numpy as np
 

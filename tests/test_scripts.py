@@ -101,7 +101,7 @@ def test_the_word_to_run_fits_what_is_there(tmp_path, code, made, told):
     folder = tmp_path / "a house"
     (folder / ".venv/bin").mkdir(parents=True)
     shutil.copytree(ROOT / "environment", folder / "environment")
-    (folder / "a.py").write_text(f"import sys\nfrom environment import needed\n{code.format(folder=folder)}\n")
+    (folder / "a.py").write_text(f"import sys\nfrom environment import prerequisites\n{code.format(folder=folder)}\n")
     if made:
         (folder / ".venv/bin/python").touch()
     done = _ran(folder, tmp_path)
@@ -111,7 +111,9 @@ def test_the_word_to_run_fits_what_is_there(tmp_path, code, made, told):
 
 def test_an_old_python_is_told_before_anything_fails(tmp_path):
     shutil.copytree(ROOT / "environment", tmp_path / "environment")
-    (tmp_path / "a.py").write_text("import sys\nsys.version_info = (3, 10, 4)\nfrom environment import needed\nimport nothing\n")
+    (tmp_path / "a.py").write_text(
+        "import sys\nsys.version_info = (3, 10, 4)\nfrom environment import prerequisites\nimport nothing\n"
+    )
     done = _ran(tmp_path, tmp_path)
     assert done.returncode and done.stderr == (
         f"error: Python 3.11 or newer is needed, {sys.executable} is 3.10; run `make setup` once, then "
