@@ -159,6 +159,13 @@ class Progress(tqdm):
             utils.LOGGER.info("%s", self.line())
 
 
+def in_words(minutes: float) -> str:
+    """A length of time as a person would say it."""
+    if minutes >= 100:
+        return f"{minutes / 60:.1f} hours"
+    return f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute" if minutes >= 0.5 else "less than a minute"
+
+
 def _nobody_reads() -> bool:
     """Whether the standard output is a pipe without a reader; what is left to say goes nowhere then."""
     output = select.poll()

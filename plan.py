@@ -78,13 +78,13 @@ def _plan_features(data_set: DataSet, annotated: Annotations, minutes: float) ->
     files = video_input.find_videos(paths.videos_folder / "training")
     utils.start_tensorflow()
     took = speed.measure(files, chosen.extractor, chosen.video)
-    length, source = speed.in_words(60 * found["hours"]), found["hours"] * 3600 * videos["fps"]
+    length, source = command_line.in_words(60 * found["hours"]), found["hours"] * 3600 * videos["fps"]
     cores, skip = available_cores(), chosen.video.skip_frames
     if took.minutes(source, skip, cores) > minutes and "video.skip_frames" not in data_set.given:
         skip = speed.sparser(took, source, skip, cores, minutes, rules.sparsest(found, videos))
         why = f"features of {length} would take more than {minutes:g} minutes with more frames"
         choices |= rules.collected([Choice("video.skip_frames", skip, why, "rule")])
-    needed = f"features of {length}: {speed.in_words(took.minutes(source, skip, cores))}"
+    needed = f"features of {length}: {command_line.in_words(took.minutes(source, skip, cores))}"
     about = {"measured": {"annotations": found, "videos": videos}, "extraction": needed}
     writing.write_plan(folder, data_set.paths, choices, {"state": writing.FEATURES_WANTED, **about})
     _tell(rules.warnings(found, None))

@@ -54,13 +54,6 @@ def measure(videos: list[Path], extractor: config.ExtractorSettings, video: conf
     raise ValueError(f"none of {len(videos)} videos can be read, such as {videos[0]}")
 
 
-def in_words(minutes: float) -> str:
-    """A length of time as a person would say it."""
-    if minutes >= 100:
-        return f"{minutes / 60:.1f} hours"
-    return f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute" if minutes >= 0.5 else "less than a minute"
-
-
 def sparser(speed: Speed, source_frames: float, skip_frames: int, cores: int, minutes: float, most: int) -> int:
     """The least `video.skip_frames` from `skip_frames` to `most` with which extraction takes at most `minutes`."""
     tried = range(skip_frames, max(most, skip_frames) + 1)

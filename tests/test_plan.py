@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from made_videos import make_video
 
+import command_line
 import config
 from annotations import Annotations, Video
 from planning import folder as folders
@@ -190,7 +191,7 @@ def test_extraction_takes_decoding_on_all_cores_and_the_network():
     assert speed.sparser(took, 60_000, 6, 2, 6.0, 12) == 10  # 1 minute of decoding, 50 of the network over skip
     assert speed.sparser(took, 60_000, 6, 2, 0.1, 12) == 12
     words = ["less than a minute", "a minute", "2 minutes", "99 minutes", "1.7 hours"]
-    assert [speed.in_words(minutes) for minutes in (0.4, 1.4, 1.6, 99, 100)] == words
+    assert [command_line.in_words(minutes) for minutes in (0.4, 1.4, 1.6, 99, 100)] == words
 
 
 def test_speed_is_measured_on_the_first_video_that_can_be_read(tmp_path, monkeypatch):

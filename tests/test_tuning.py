@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,8 +62,8 @@ def test_a_shot_that_is_like_two_groups_joins_them(tmp_path):
     assert len(set(tuning.recurring_shots(paths[:2]))) == 2
 
 
-def fit(settings, run_data, labels):
-    return tuning.fit(run_data, labels, settings.data, settings.model, settings.train)
+def fit(settings, run_data, labels, tell=None):
+    return tuning.fit(run_data, labels, settings.data, settings.model, settings.train, tell)
 
 
 def test_a_frame_is_scored_by_a_model_that_has_not_seen_its_label(folder):
@@ -142,7 +143,7 @@ def test_the_search_tries_rising_values_that_the_settings_allow():
 
 
 def test_a_fit_learns_its_labels_and_takes_nothing_from_the_run_in_its_folder(folder, monkeypatch):
-    steps = ("train.max_steps=20", "train.save_checkpoints_steps=10", "train.pictures=0")
+    steps = ("train.max_steps=25", "train.save_checkpoints_steps=10", "train.pictures=0")
     trained, elsewhere = (made_settings(folder, f"paths.model_dir={name}", *steps) for name in ("trained", "none"))
     trainer.run(trained)
     assert list((folder / "trained/checkpoints/best").glob("ckpt-*"))
@@ -155,8 +156,12 @@ def test_a_fit_learns_its_labels_and_takes_nothing_from_the_run_in_its_folder(fo
 
     for name in ("class_weights", "training_batches"):
         monkeypatch.setattr(tuning, name, noted(getattr(tuning, name)))
-    one, other = (fit(settings, run_data, labels) for settings in (trained, elsewhere))
-    assert len(learnt) == 4 and not np.any(learnt)
+    told = []
+    # timed steps are steps as all others
+    one, other = (
+        fit(settings, run_data, labels, tell) for settings, tell in ((trained, None), (elsewhere, told.append))
+    )
+    assert len(learnt) == 4 and not np.any(learnt) and len(told) == 1 and 0 < told[0] < 60
     for weight, expected in zip(one.classifier.weights, other.classifier.weights, strict=True):
         np.testing.assert_array_equal(weight.numpy(), expected.numpy())
 
@@ -171,6 +176,9 @@ def test_tuning_writes_settings_that_predict(folder, capsys, monkeypatch):
     assert trainer.main(options) == 0
     printed, told = capsys.readouterr()
     assert "2 folds of 6 videos: a training of 60 steps each" in told and "6 training videos are few" in told
+    times = r"(less than a minute|a minute|\d+ minutes)"
+    assert len(re.findall(rf"the trainings on folds will take {times}, then", told)) == 1
+    assert re.search(rf"tries up to 6 settings on the folds' scores: {times}\n", told)
     tuned = config.load(folder / "run/tuned.yml")
     found = json.loads((folder / "run/tuning.json").read_text())
     assert tuned.model == made_settings(folder).model

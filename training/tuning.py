@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SAME_SHOT = 0.93
 FEW_VIDEOS = 20  # below, what folds say of settings is mostly chance
 MOST_VIDEOS = 500  # that settings are searched on; more change nothing but the time
+TIMED_STEPS = 10
 SMALLEST_GAIN = 0.001  # of average mAP, that a change of a setting must bring
 LEVELS = (
     (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95),
@@ -112,8 +113,12 @@ def fit(
     data_settings: config.DataSettings,
     model_settings: config.ModelSettings,
     train_settings: config.TrainSettings,
+    tell: Callable[[float], None] | None = None,
 ) -> TrainingState:
-    """Train to `max_steps` on the training videos with these labels [N], without logs and checkpoints."""
+    """Train to `max_steps` on the training videos with these labels [N], without logs and checkpoints.
+
+    After the first steps `tell` is called with the seconds that a step takes; not where there are hardly more.
+    """
     import tensorflow as tf
 
     from training.state import TrainingState
@@ -124,7 +129,14 @@ def fit(
     state = TrainingState(store.features.shape[1], classes, model_settings, train_settings)
     steps = TrainingSteps(state, train_settings, class_weights(store, classes, train_settings))
     batches = state.devices.distribute(training_batches(store, data_settings, train_settings))
-    steps.take(batches, tf.constant(last_step(store, data_settings, train_settings)))
+    left = last_step(store, data_settings, train_settings)
+    if tell and left > 2 * TIMED_STEPS:
+        steps.take(batches, tf.constant(TIMED_STEPS))  # in this call the graph is built
+        began = time.monotonic()
+        steps.take(batches, tf.constant(TIMED_STEPS))
+        tell((time.monotonic() - began) / TIMED_STEPS)
+        left -= 2 * TIMED_STEPS
+    steps.take(batches, tf.constant(left))
     state.use_averages()
     return state
 
@@ -231,6 +243,21 @@ def _tell_beforehand(store: data.FeatureStore, folds: int, steps: int) -> None:
         )
 
 
+def _tell_of_the_trainings(seconds: float) -> None:
+    utils.LOGGER.info(
+        "the trainings on folds will take %s, then the search begins", command_line.in_words(seconds / 60)
+    )
+
+
+def _timed_average_map(search: Search, settings: config.PredictSettings) -> float:
+    """The average mAP, before the search that begins with it: how long that will take is told."""
+    began, trials = time.monotonic(), 2 * sum(len(changes) for changes in SEARCHED)
+    value = search.average_map(settings)
+    length = command_line.in_words(trials * (time.monotonic() - began) / 60)
+    utils.LOGGER.info("the search tries up to %d settings on the folds' scores: %s", trials, length)
+    return value
+
+
 def run(settings: config.Config, folds: int, group_by: str) -> int:
     """Choose the settings of section `predict`; write them to tuned.yml, and all trials to tuning.json."""
     if folds < 2:
@@ -243,11 +270,15 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
     store = run_data.training
     groups = frame_groups(store, features, group_by)
     fold_of = split(groups, folds, settings.train.seed)
-    _tell_beforehand(store, folds, last_step(store, settings.data, settings.train))
+    steps = last_step(store, settings.data, settings.train)
+    _tell_beforehand(store, folds, steps)
     run_folder.advise_a_plan(len(store.features), settings.train)
 
+    # told once, in the first fold
+    tells = iter([lambda seconds: _tell_of_the_trainings(folds * steps * seconds)])
+
     def classify_after(labels: np.ndarray) -> predictions_json.Classify:
-        return fit(run_data, labels, settings.data, settings.model, settings.train).classify
+        return fit(run_data, labels, settings.data, settings.model, settings.train, next(tells, None)).classify
 
     scores = out_of_fold_scores(
         store, fold_of, classify_after, settings.data.max_frames, settings.predict.window_stride
@@ -256,7 +287,7 @@ def run(settings: config.Config, folds: int, group_by: str) -> int:
     true = [store.labels[store.rows(video)] for video in range(len(store.ids))]
     accuracy = segmentation.evaluate_segmentation(predicted, true).accuracy
     search = Search(run_data, scores, settings.data.taxonomy_level)
-    before = search.average_map(settings.predict)
+    before = _timed_average_map(search, settings.predict)
     best, after = search.best(settings.predict)
     gained, spread = search.gain(best, settings.predict)
     if gained <= spread:
