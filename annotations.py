@@ -28,6 +28,7 @@ LEAF_LEVEL = 3
 # kinds of oddity that real files hold, each as the warning calls it
 BEYOND, BEFORE = "end beyond their video's end (clipped in labels)", "begin before 0 (clipped in labels)"
 EMPTY, TWICE = "have no length (not in labels)", "are given twice"
+ROUNDING = 0.02  # seconds beyond the end, which are none but those of rounding
 UNSEEN = str.maketrans("", "", JOINERS)
 
 
@@ -159,17 +160,23 @@ def _checked(drafts: Drafts, around: dict) -> Annotations:
 
 def _warn(annotated: Annotations) -> None:
     """Tell once what is odd in the segments, and which labels look alike."""
-    oddities: Counter[str] = Counter()
+    found: dict[str, list[str]] = {kind: [] for kind in (BEYOND, BEFORE, EMPTY, TWICE)}
     for video in annotated.videos.values():
+        seen = set()
         for segment in video.segments:
-            oddities[BEYOND] += segment.end > video.duration
-            oddities[BEFORE] += segment.start < 0
-            oddities[EMPTY] += segment.start == segment.end
-        oddities[TWICE] += len(video.segments) - len(set(video.segments))
-    kinds = [f"{count} {kind}" for kind, count in oddities.items() if count]
+            odd = {
+                BEYOND: segment.end > video.duration + ROUNDING,
+                BEFORE: segment.start < 0,
+                EMPTY: segment.start == segment.end,
+                TWICE: segment in seen,
+            }
+            seen.add(segment)
+            for kind in (kind for kind, is_so in odd.items() if is_so):
+                found[kind].append(f"{video.id}, {segment.start:g} to {segment.end:g} of {video.duration:g} s")
+    kinds = [f"{len(some)} {kind}, such as {some[0]}" for kind, some in found.items() if some]
     if kinds:
         total = sum(len(video.segments) for video in annotated.videos.values())
-        LOGGER.warning("%s: of %d segments, %s", annotated.source, total, ", ".join(kinds))
+        LOGGER.warning("%s: of %d segments, %s", annotated.source, total, "; ".join(kinds))
     alike: dict[str, list[str]] = {}
     for label in annotated.labels():
         alike.setdefault("".join(label.casefold().translate(UNSEEN).split()), []).append(label)

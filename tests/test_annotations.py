@@ -45,8 +45,8 @@ def warnings(caplog):
 @pytest.mark.parametrize(
     ("name", "subsets", "labels", "instances", "odd"),
     [
-        ("activity_net.v1-2.min.json", (4441, 2198, 2268), 100, 9869, ("172 end", "9 have no", "31 are given twice")),
-        ("activity_net.v1-3.min.json", (9649, 4728, 4851), 200, 22152, ("215 end", "12 have no", "45 are given twice")),
+        ("activity_net.v1-2.min.json", (4441, 2198, 2268), 100, 9869, ("4 end", "9 have no", "31 are given twice")),
+        ("activity_net.v1-3.min.json", (9649, 4728, 4851), 200, 22152, ("9 end", "12 have no", "45 are given twice")),
     ],
 )
 def test_the_real_files(name, subsets, labels, instances, odd, warnings):
@@ -93,7 +93,14 @@ def test_a_clean_file_gives_no_warning(tmp_path, warnings):
 def test_twice_counts_repeats_of_span_and_label_within_a_video(tmp_path, warnings):
     database = {"a": video((1, 2, "x"), (1, 2, "x"), (1, 2, "x"), (1, 2, "y")), "b": video((1, 2, "x"))}
     annotations.load(write(tmp_path, database))
-    assert warnings()[0].endswith("of 5 segments, 2 are given twice")
+    assert warnings()[0].endswith("of 5 segments, 2 are given twice, such as a, 1 to 2 of 10 s")
+
+
+def test_a_segment_beyond_the_end_is_named_and_rounding_is_none(tmp_path, warnings):
+    annotations.load(write(tmp_path, {"a": video((1, 10.02, "x"), (2, 10.03, "x"), (3, 11, "x"))}))
+    assert warnings()[0].endswith(
+        "of 3 segments, 2 end beyond their video's end (clipped in labels), such as a, 2 to 10.03 of 10 s"
+    )
 
 
 def test_numbers_written_as_text_are_read(tmp_path, warnings):
