@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import secrets
+import shlex
 import socket
 import webbrowser
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from environment import prerequisites  # noqa: F401
 
 import command_line
+from annotation_formats import files
 from labelling import media
 from labelling.storage import Labels
 
@@ -27,6 +29,19 @@ def annotation_file(videos: Path) -> Path:
     """Where annotations of a folder of videos go: beside a folder `videos`, as the stages have it, else inside it."""
     folder = videos.parent if videos.name == "videos" else videos
     return folder / "annotations.json"
+
+
+def _refuse_to_hide_a_table(path: Path, videos: Path) -> None:
+    """Raises ValueError where a new file at `path` would be read in place of the table of actions beside it."""
+    others = files.tables_in(path.parent) if path.parent.is_dir() and not path.exists() else []
+    if others:
+        command = shlex.join(
+            ["python", "annotations.py", "convert", str(others[0]), str(path), "--videos", str(videos)]
+        )
+        raise ValueError(
+            f"{path}: not there yet, and once it is, {others[0].name} beside it is no longer read: `{command}` takes "
+            "over what that holds, --annotations FILE.json begins elsewhere"
+        )
 
 
 @contextlib.contextmanager
@@ -88,6 +103,8 @@ def main(argv: list[str] | None = None) -> int:
         options += [part for setting in arguments.set for part in ("--set", setting)]
         folder = arguments.videos.absolute()
         videos = media.find(folder)
+        if arguments.annotations is None:
+            _refuse_to_hide_a_table(annotation_file(folder), folder)
         labels = Labels(arguments.annotations or annotation_file(folder))
         try:
             serve(labels, videos, arguments, options)

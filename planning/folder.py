@@ -20,6 +20,7 @@ import annotations
 import config
 import utils
 import video_input
+from annotation_formats import files as formats
 from annotation_formats import tables
 from annotation_formats.drafts import Options, read_text
 from annotations import Annotations, Video
@@ -29,7 +30,6 @@ from planning.writing import PLAN
 
 OURS, ALL = "planned", "planned/all"
 ANNOTATIONS, HELD_OUT = "annotations.json", "validation.json"
-TABLES = (".csv", ".tsv", ".json", ".boris", ".eaf")
 VALIDATION_SHARE = 0.2
 
 
@@ -91,10 +91,13 @@ def existing(folder: Path) -> Path:
 
 
 def _find_table(folder: Path) -> Path:
+    found = formats.tables_in(folder)
     if (folder / ANNOTATIONS).is_file():
+        if found:
+            told = ", ".join(path.name for path in found)
+            utils.LOGGER.warning("%s: %s counts; not read: %s", folder, ANNOTATIONS, told)
         return folder / ANNOTATIONS
-    found = [path for path in sorted(folder.iterdir())
-             if path.suffix.lower() in TABLES and path.name != PLAN and path.is_file()]  # fmt: skip
+    found = sorted([*found, *(path for path in folder.glob("*.json") if path.name != PLAN and path.is_file())])
     if len(found) != 1:
         received = ", ".join(path.name for path in found) or "none"
         raise ValueError(

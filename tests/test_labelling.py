@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from labelling_server import ROOT, action, make_folder
 from made_videos import make_sound, make_video
 
 import annotations
+import label
 from annotation_formats.activitynet import STATES
 from labelling import media, proxies, storage
 from labelling.background import Workshop
@@ -314,3 +316,20 @@ def test_storage_is_light():
 
 def test_states_are_those_of_annotations():
     assert storage.NOT_BEGUN not in STATES
+
+
+def test_a_table_beside_is_not_hidden_by_a_new_file(tmp_path, capsys):
+    folder = make_folder(tmp_path)
+    (tmp_path / "actions.csv").write_text("video,start,end,label\nv0,0.5,1,jump\nv0,1,1.5,run\n")
+    with label.listening(0) as taken:
+        begin = [str(folder), "--no-browser", "--port", str(taken.getsockname()[1])]
+        assert label.main(begin) == 2
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1 and not (tmp_path / "annotations.json").exists()
+        command = shlex.split(told.split("`")[1])
+        assert command[:2] == ["python", "annotations.py"] and annotations.main(command[2:]) == 0
+        # goes on to the port, which is taken, with what the table holds; another file is another beginning
+        for arguments in (begin, [*begin, "--annotations", str(tmp_path / "elsewhere.json")]):
+            assert label.main(arguments) == 2 and "cannot be had" in capsys.readouterr().err
+    entry = json.loads((tmp_path / "annotations.json").read_text())["database"]["v0"]
+    assert [one["label"] for one in entry["annotations"]] == ["jump", "run"] and entry["duration"] == 2.0

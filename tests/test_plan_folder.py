@@ -109,6 +109,14 @@ def test_bad_input_gets_one_line(make, line, tmp_path, capsys):
     assert re.search(line, error)
 
 
+def test_a_table_beside_annotations_is_told_to_be_no_longer_read(tmp_path, caplog):
+    heap(tmp_path, a=None, b=None)
+    found = json.dumps({"database": {name: {"duration": 9.0, "annotations": []} for name in "ab"}})
+    (tmp_path / "annotations.json").write_text(found)
+    folders.open_folder(tmp_path)
+    assert f"{tmp_path}: annotations.json counts; not read: actions.csv" in caplog.messages
+
+
 @pytest.mark.parametrize(
     ("frames", "assignments", "advised"),
     [(5_000, [], True), (500_000, [], False), (5_000, ["train.learning_rate=0.002"], False)],
