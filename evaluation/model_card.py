@@ -37,7 +37,6 @@ def write_card(folder: Path) -> Path | None:
                 measured.append(value)
     environment = jinja2.Environment(  # noqa: S701 (Markdown, no HTML)
         loader=jinja2.FileSystemLoader(Path(__file__).parent), undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"plain": _plain, "percent": _percent, "between": _between}
     text = environment.get_template("model_card.md.j2").render(

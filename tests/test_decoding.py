@@ -146,9 +146,9 @@ def test_stretches_with_a_short_gap_are_also_joined():
 
 
 def test_gaps_are_not_joined_across_classes():
-    labels = np.array([0, 1, 0, 2, 0, 2, 0])
-    found = decoding.decode(np.eye(3)[labels], np.arange(8.0), settings("thresholds=[0.5]", "gap_seconds=2"))
-    assert sorted(map(tuple, found.segments.tolist())) == [(1, 2), (3, 4), (3, 6), (5, 6)]
+    labels = np.array([0, 1, 0, 2, 0, 2, 0, 1])
+    found = decoding.decode(np.eye(3)[labels], np.arange(9.0), settings("thresholds=[0.5]", "gap_seconds=2"))
+    assert sorted(map(tuple, found.segments.tolist())) == [(1, 2), (3, 4), (3, 6), (5, 6), (7, 8)]
 
 
 def by_span(found):

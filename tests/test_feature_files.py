@@ -208,6 +208,26 @@ def test_names_as_tools_write_them_and_parts_side_by_side(tmp_path, folder, caps
     assert "expected a file v_b_flow" in told and "v_c_rgb.npy: expected 15 rows, as in another part" in told
 
 
+def test_a_part_may_have_one_row_more_and_no_other_number(folder):
+    parts = [folder / "rgb.npy", folder / "flow.npy"]
+    placing = Placing(rate=2.0)
+    for more, refused in ((1, False), (2, True)):
+        for path, rows in zip(parts, (20 - more, 20), strict=True):
+            np.save(path, ROWS[:rows])
+        if refused:
+            with pytest.raises(ValueError, match="flow.npy: expected 18 rows, as in another part .* received 20"):
+                as_video(parts, placing, 10.0, Layout(), "a")
+        else:
+            assert len(as_video(parts, placing, 10.0, Layout(), "a").features) == 19
+
+
+def test_a_folder_without_arrays_is_told(tmp_path, folder, capsys):
+    database(tmp_path, a=10.0)
+    (folder / "a.txt").write_text("no array")
+    assert run(tmp_path, "--rate", "2") == 2
+    assert f"{folder}: expected a folder with .npy" in capsys.readouterr().err
+
+
 def test_the_work_of_finding_files_grows_with_their_number_alone(tmp_path, folder, monkeypatch):
     """Each name is looked at a fixed number of times, however many files there are."""
     looked = []

@@ -233,6 +233,9 @@ def test_scores_beyond_0_to_1_have_no_reliability_and_ambiguous_ones_do_not_coun
     scored = metrics.evaluate(annotated(ground_truth), results, "validation", protocol=PRESETS["thumos14"])
     assert [one["predictions"] for one in calibration.reliability(scored)["bins"]] == [1]
     assert calibration.reliability(scored)["tiou"] == "0.50"
+    alone = {"v": results["v"][1:]}
+    scored = metrics.evaluate(annotated(ground_truth), alone, "validation", protocol=PRESETS["thumos14"])
+    assert (calibration.reliability(scored)["bins"], calibration.reliability(scored)["error"]) == ([], 0)
     narrow = replace(PRESETS["thumos14"], thresholds=(0.6, 0.7))
     scored = metrics.evaluate(annotated(ground_truth), results, "validation", protocol=narrow)
     assert calibration.reliability(scored)["tiou"] == "0.60"

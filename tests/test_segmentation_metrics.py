@@ -9,7 +9,13 @@ import pytest
 
 from annotations import Annotations, Video
 from evaluation import segmentation
-from evaluation.frame_classes import Classes, frames_of_predictions, frames_of_scores
+from evaluation.frame_classes import (
+    MOST_FRAMES,
+    Classes,
+    frames_of_predictions,
+    frames_of_scores,
+    require_few_frames,
+)  # fmt: skip
 from evaluation.segmentation import edit_score, evaluate_segmentation, evaluate_videos
 from segments import Segment
 
@@ -279,3 +285,11 @@ def test_a_duration_that_no_memory_holds_is_named(tmp_path, capsys):
     assert "database.a.duration: expected at most 3,333,333 seconds at 15 frames a second, received 1e+09" in said
     assert segmentation.main([*files, "--subset", "validation", "--rate", "1"]) == 2
     assert "expected at most 50,000,000 seconds at 1 frames a second" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rate", [0.5, 1, 30])
+def test_the_most_frames_are_those_of_the_rate(rate):
+    longest = MOST_FRAMES / rate
+    require_few_frames([Video("a", "testing", longest, "", ())], rate)
+    with pytest.raises(ValueError, match="database.a.duration"):
+        require_few_frames([Video("a", "testing", longest * 1.01, "", ())], rate)

@@ -10,6 +10,7 @@ from training_processes import assert_same, losses, weights
 
 import data
 import trainer
+from training.run_data import training_batches
 
 WINDOWS = np.stack([np.arange(0, 40, 4), np.full(10, 4)], axis=1)
 ACTION = np.arange(10) < 2  # two windows of ten
@@ -96,6 +97,20 @@ def folder(tmp_path_factory):
 
 
 PREPARED = ("data.feature_normalization=video", "data.temporal_difference=signed", "data.max_frames=6")
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [({}, None), ({"jitter": 2}, data.Augmentation(jitter=2)), ({"feature_noise": 0.5}, data.Augmentation(noise=0.5))],
+)
+def test_windows_are_disturbed_where_a_setting_says_so_and_pass_untouched_else(folder, monkeypatch, change, wanted):
+    settings = made_settings(folder)
+    plain = {"jitter": 0, "time_scale": 0.0, "feature_noise": 0.0, "feature_shift": 0.0}
+    data_settings = settings.data.model_copy(update=plain | change)
+    passed = []
+    monkeypatch.setattr(data, "input_fn", lambda *arguments: passed.append(arguments[-1]))
+    training_batches(load_data(settings, ("training",)).training, data_settings, settings.train)
+    assert passed == [wanted]
 
 
 def test_features_in_a_file_are_those_in_memory(folder):

@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import config
+import data
 import model
 import trainer
 import utils
@@ -118,6 +119,28 @@ def batches():
         "mask": np.ones((20, 2, 5), bool),
     }
     return tf.data.Dataset.from_tensor_slices(values)
+
+
+def test_what_is_learnt_has_a_label_and_is_no_padding():
+    labels = tf.constant([[2, data.IGNORED, 1, 0]])
+    batch = {"labels": labels, "mask": tf.constant([[True, True, True, False]])}
+    for more in ({}, {"targets": tf.zeros((1, 4, 3))}):
+        learnt, mask = step.targets(batch | more, "frames", 3)
+        assert mask.numpy().tolist() == [[True, False, True, False]]
+        assert not more or learnt is more["targets"]
+
+
+def test_averages_begin_with_a_short_memory(tmp_path):
+    state, steps = made_training(tmp_path, "train.ema_decay=0.5")
+    averages = [value.numpy() for value in state.averages]
+    iterator = state.devices.distribute(batches())
+    for decay in (2 / 11, 3 / 12):  # below 0.5
+        steps.take(iterator, tf.constant(1))
+        averages = [
+            decay * old + (1 - decay) * new.value.numpy() for old, new in zip(averages, state.trained, strict=True)
+        ]
+        for ours, expected in zip(state.averages, averages, strict=True):
+            np.testing.assert_allclose(ours.numpy(), expected, atol=1e-6)
 
 
 def test_several_steps_a_call_are_the_single_ones(tmp_path):

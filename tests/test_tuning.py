@@ -41,6 +41,10 @@ def test_folds_keep_groups_together_and_are_of_a_size():
     np.testing.assert_array_equal(folds, tuning.split(groups, 2, seed=0))
     with pytest.raises(ValueError, match="--tune: expected at least 5 .* received 4: --folds 4 takes fewer"):
         tuning.split(groups, 5, seed=0)
+    with pytest.raises(ValueError, match="received 2: --folds 2 takes fewer"):
+        tuning.split(groups[:6], 3, seed=0)
+    with pytest.raises(ValueError, match="received 1$"):
+        tuning.split(groups[:4], 2, seed=0)
 
 
 def test_shots_that_recur_in_another_video_are_one_group(tmp_path):
