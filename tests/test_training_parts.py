@@ -1,4 +1,4 @@
-"""The recurrent layer and the optimizer against Keras' own, warm starts, what TensorBoard gets."""
+"""The recurrent layer and the optimizer against Keras' own, what TensorBoard gets."""
 
 import io
 import itertools
@@ -26,7 +26,6 @@ from training.evaluation import Evaluation, draw_timeline, validation_map
 from training.log import TrainingLog
 from training.state import TrainingState
 from training.step import TrainingSteps
-from training.warm_start import take_weights
 
 
 def both_layers(merge, sequences):
@@ -300,39 +299,6 @@ def test_a_timeline_shows_what_is_annotated():
     assert others.shape == empty.shape and (others != drawn(labels)).any()
     one = draw_timeline(np.array([0.0, 1.0]), np.ones((1, 1)), np.zeros(1, int), ("background",))
     assert Image.open(io.BytesIO(one)).size == empty.shape[1::-1]
-
-
-def test_a_warm_start_takes_weights_and_matches_classes_by_name(folder):
-    settings = made_settings(folder, "data.max_frames=6")
-    keras.utils.set_random_seed(9)
-    classes = ("background", "climb", "run", "jump")
-    fresh = model.build_classifier(6, 4, settings.model)
-    random_start = fresh.get_layer("logits").kernel.numpy()
-    assert take_weights(fresh, classes, folder / "run") == 3
-    trained = tf.saved_model.load(str(folder / "run/saved_model"))
-    there = {variable.name.partition(":")[0]: variable.numpy() for variable in trained.variables}
-    kernel = fresh.get_layer("logits").kernel.numpy()
-    # there: background, jump, run
-    np.testing.assert_array_equal(kernel[:, [0, 3, 2]], there["logits/kernel"])
-    np.testing.assert_array_equal(kernel[:, 1], random_start[:, 1])
-    for weight in fresh.weights[:-2]:
-        np.testing.assert_array_equal(weight.numpy(), there[weight.path])
-
-
-def test_a_warm_start_begins_where_the_other_run_ended(folder):
-    chosen = ("data.max_frames=6", "paths.model_dir=warm", f"train.warm_start={folder / 'run'}", "train.max_steps=10")
-    assert trainer.run(made_settings(folder, *chosen, "train.ema_decay=0.9", "train.pictures=0")) == 0
-    first = utils.read_jsonl(folder / "warm/metrics.jsonl")[0]["loss"]
-    assert first < utils.read_jsonl(folder / "run/metrics.jsonl")[0]["loss"] / 2
-
-
-def test_a_warm_start_from_another_model_names_the_weights(folder, tmp_path):
-    settings = made_settings(folder, "model.num_nodes=5")
-    other = model.build_classifier(6, 3, settings.model)
-    with pytest.raises(ValueError, match=r"its model is another: .*kernel \[6, 20\] here, \[6, 32\] there"):
-        take_weights(other, ("background", "jump", "run"), folder / "run")
-    with pytest.raises(ValueError, match="expected the folder of a finished run"):
-        take_weights(other, ("background",), tmp_path)
 
 
 @pytest.mark.parametrize(("losses", "told"), [((0.9, 0.4, 0.5), "lowest at step 20, 0.4000, and is 0.5000"),
