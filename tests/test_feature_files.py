@@ -47,13 +47,14 @@ def test_clips_of_another_window_are_not_mixed_in(tmp_path, folder, capsys):
 
 
 def test_a_fixed_number_of_rows_is_spread_over_each_video(tmp_path, folder):
-    database(tmp_path, a=30.0, b=120.0)
-    for name in "ab":
+    database(tmp_path, a=30.0, b=120.0, c=0.5)
+    for name in "abc":
         write_csv(folder / f"{name}.csv", "f0,f1")
     assert run(tmp_path, "--rescale") == 0
     found = imported(tmp_path)
     assert found["a"].timestamps[[0, 19]].tolist() == [0.75, 29.25]
     assert found["b"].timestamps[[0, 19]].tolist() == [3.0, 117.0] and found["b"].duration == 120
+    assert found["c"].timestamps[[0, 19]].tolist() == [0.0125, 0.4875]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from made_evaluation import prediction
 
+from annotations import Video
 from evaluation import predictions
 
 
@@ -31,6 +32,15 @@ def assert_readers_agree(path, text):
 
 ENTRY = '{"label": "x", "score": 0.5, "segment": [1, 2.5]}'
 GOOD = f'{{"version": "1:2", "results": {{"a:b": [{ENTRY}, {ENTRY}], "c": []}}, "external_data": {{"used": false}}}}'
+
+
+def test_predictions_of_videos_that_are_not_asked_for_may_have_any_label(tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"results": {"a": [prediction(0, 1, 0.5)], "b": [prediction(0, 1, 0.4, "other")]}}))
+    table, a, b = predictions.load_table(path), *(Video(name, "testing", 9.0, "", ()) for name in "ab")
+    assert predictions.class_numbers(table, {"x": 4}, [a]).tolist() == [4, -1]
+    with pytest.raises(ValueError, match="results.b.0..label: 'other' is not among the classes"):
+        predictions.class_numbers(table, {"x": 4}, [a, b])
 
 
 def test_a_plain_file_takes_the_quick_way(tmp_path):

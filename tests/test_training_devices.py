@@ -1,5 +1,7 @@
 """Several devices and hosts take the steps that one device takes: two logical CPUs, and two processes on loopback."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -85,6 +87,23 @@ def test_multi_worker_needs_to_be_told_of_the_others(tmp_path, monkeypatch, caps
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {}}')
     assert trainer.main(arguments(tmp_path, "alone", "auto")) == 2
     assert "TF_CONFIG: expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("jobs", "task", "place"),
+    [
+        ({"worker": ["a:1", "b:1"]}, ("worker", 1), (1, 2)),
+        ({"chief": ["a:1"], "worker": ["b:1", "c:1"]}, ("chief", 0), (0, 3)),
+        ({"chief": ["a:1"], "worker": ["b:1", "c:1"]}, ("worker", 1), (2, 3)),
+    ],
+)
+def test_a_chief_comes_before_the_workers(monkeypatch, jobs, task, place):
+    cluster = {"cluster": jobs, "task": {"type": task[0], "index": task[1]}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", tf.distribute.get_strategy)
+    devices = Devices("auto")
+    assert (devices.name, devices.worker, devices.workers) == ("multi_worker", *place)
+    assert devices.chief == (place[0] == 0)
 
 
 def test_what_processes_tell_each_other_comes_from_the_first_device_of_each():
