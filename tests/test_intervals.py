@@ -157,6 +157,13 @@ def test_two_videos_have_intervals_and_one_has_not():
     assert terminal.drawn({"videos": 1}) == "; no intervals of one video"
     of_two = {"videos": 2, "level": 0.95, "draws": 1000}
     assert terminal.drawn(of_two) == "; low and high: 95 % of 1,000 draws of the videos"
+    scored = [metrics.evaluate(annotated({"v": truth((0, 10))}), {"v": [prediction(0, end, 0.9)]}, "validation")
+              for end in (6, 10)]  # fmt: skip
+    value = comparison.compare(*scored)
+    assert value["average_mAP"] == {"one": pytest.approx(0.3), "other": 1.0, "difference": pytest.approx(0.7),
+                                    "interval": None}  # fmt: skip
+    assert [one["interval"] for one in (*value["mAP"].values(), value["AP"]["x"])] == [None] * 11
+    assert "better" not in value and value["rough"]
 
 
 def test_what_changed_most_comes_first_in_columns_as_wide_as_the_longest_name():

@@ -236,6 +236,12 @@ def test_a_gain_within_its_spread_over_the_videos_changes_no_settings(folder, ca
     assert "with a spread of 0.0200 over the videos: taken" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("videos", "warned"), [(19, True), (20, False)])
+def test_few_videos_to_choose_settings_on_are_told(caplog, videos, warned):
+    tuning._tell_beforehand(SimpleNamespace(ids=("v",) * videos), 4, 100)
+    assert (f"{videos} training videos are few" in caplog.text) == warned
+
+
 def test_too_few_folds_are_refused(capsys):
     assert trainer.main(["--tune", "--folds", "1"]) == 2
     assert "--folds: expected at least 2" in capsys.readouterr().err
