@@ -95,6 +95,7 @@ def test_one_column_named_0_is_told_from_a_first_value(folder):
     [
         ("0,1\n5,6\n7,8\n", [[5, 6], [7, 8]]),  # whole numbers under pandas' names
         (",0\n0,5\n1,7\n", [[5], [7]]),  # an index and one column
+        ('"5","6"\n"7","8"\n', [[5, 6], [7, 8]]),
         ("\ufeff5,6\n7,8\n", [[5, 6], [7, 8]]),  # the mark that Excel puts first
     ],
 )

@@ -171,14 +171,17 @@ def test_what_changed_most_comes_first_in_columns_as_wide_as_the_longest_name():
     value = comparison.compare(*(metrics.evaluate(annotated(ground_truth), results, "validation")
                                  for results in (one, other)))  # fmt: skip
     pairs = {"a": (0, 0.25), "a long name": (0.5, 1), "same": (0.5, 0.5), "c": (1, 0.9), "d": (0.8, 0), "e": (0.7, 0.5)}
+    pairs |= {"f": (0.5, 0.1), "g": (0.5, 0.2), "h": (0.35, 0.3)}
     value["videos"] = {name: {"one": before, "other": after} for name, (before, after) in pairs.items()}
     lines = terminal.comparison(value, ("p", "q")).splitlines()
     rows = [line.split()[0] for line in lines[[line.startswith("class ") for line in lines].index(True) :] if line]
     assert rows[1 : 1 + len(value["AP"])] == sorted(value["AP"], key=lambda name: -value["AP"][name]["difference"])
-    assert lines[lines.index("of 6 videos with actions, 2 got better, 3 worse") + 1 :] == [
+    assert lines[lines.index("of 9 videos with actions, 2 got better, 6 worse") + 1 :] == [
         "  better  a long name    50.00 -> 100.00",
         "  better  a               0.00 -> 25.00",
         "  worse   d    80.00 -> 0.00",
+        "  worse   f    50.00 -> 10.00",
+        "  worse   g    50.00 -> 20.00",
         "  worse   e    70.00 -> 50.00",
         "  worse   c   100.00 -> 90.00",
     ]

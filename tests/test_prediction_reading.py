@@ -38,9 +38,9 @@ def test_predictions_of_videos_that_are_not_asked_for_may_have_any_label(tmp_pat
     path = tmp_path / "p.json"
     path.write_text(json.dumps({"results": {"a": [prediction(0, 1, 0.5)], "b": [prediction(0, 1, 0.4, "other")]}}))
     table, a, b = predictions.load_table(path), *(Video(name, "testing", 9.0, "", ()) for name in "ab")
-    assert predictions.class_numbers(table, {"x": 4}, [a]).tolist() == [4, -1]
+    assert predictions.class_numbers(table, {"x": 0}, [a]).tolist() == [0, -1]
     with pytest.raises(ValueError, match="results.b.0..label: 'other' is not among the classes"):
-        predictions.class_numbers(table, {"x": 4}, [a, b])
+        predictions.class_numbers(table, {"x": 0}, [a, b])
 
 
 def test_a_plain_file_takes_the_quick_way(tmp_path):
