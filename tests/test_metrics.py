@@ -164,6 +164,7 @@ def test_average_recall_by_hand():
     ground_truth = annotated({"v": truth((0, 10), (20, 30)), "w": truth((0, 1), (3, 4))})
     scored = metrics.evaluate(ground_truth, results, "validation")
     assert scored.proposals.recall[:3].tolist() == [0.25, 0.5, 0.5]
+    np.testing.assert_allclose(scored.proposals.averages, np.arange(1, 101))
     told = metrics.to_json(scored)["proposals"]["AR"]
     assert told == {"1": 0.25, "5": 0.5, "10": 0.5, "50": 0.5, "100": 0.5}
     # the curve from 1 to 2, then flat to 100

@@ -54,6 +54,12 @@ def test_shots_that_recur_in_another_video_are_one_group(tmp_path):
         write_shots(path, shots)
     groups = tuning.recurring_shots(paths)[::4]  # of each shot
     assert groups[0] == groups[3] and groups[1] == groups[4] and len(set(groups)) == 3
+    (tmp_path / "training").mkdir()
+    for path in paths:
+        path.rename(tmp_path / "training" / path.name)
+    store = SimpleNamespace(ids=("a", "b", "c"), offsets=np.array([0, 8, 16, 20]))
+    np.testing.assert_array_equal(tuning.frame_groups(store, tmp_path, "shot")[::4], groups)
+    assert tuning.frame_groups(store, tmp_path, "video").tolist() == [0] * 8 + [1] * 8 + [2] * 4
 
 
 def test_a_shot_that_is_like_two_groups_joins_them(tmp_path):
