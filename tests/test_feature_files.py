@@ -223,6 +223,12 @@ def test_a_part_may_have_one_row_more_and_no_other_number(folder):
             assert len(as_video(parts, placing, 10.0, Layout(), "a").features) == 19
 
 
+@pytest.mark.parametrize(("rows", "rate"), [(1, 0.0), (2, 4.0), (3, 4.0)])
+def test_two_rows_say_how_often_there_is_one(folder, rows, rate):
+    np.save(folder / "a.npy", ROWS[:rows])
+    assert as_video(folder / "a.npy", Placing(rate=4.0), rows / 4, Layout(), "a").fps == rate
+
+
 def test_a_folder_without_arrays_is_told(tmp_path, folder, capsys):
     database(tmp_path, a=10.0)
     (folder / "a.txt").write_text("no array")

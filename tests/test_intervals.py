@@ -174,6 +174,7 @@ def test_what_changed_most_comes_first_in_columns_as_wide_as_the_longest_name():
     pairs |= {"f": (0.5, 0.1), "g": (0.5, 0.2), "h": (0.35, 0.3)}
     value["videos"] = {name: {"one": before, "other": after} for name, (before, after) in pairs.items()}
     lines = terminal.comparison(value, ("p", "q")).splitlines()
+    assert len({len(line) for line in lines[3:15]}) == 1 and lines[14].startswith("mAP@0.95 ")
     rows = [line.split()[0] for line in lines[[line.startswith("class ") for line in lines].index(True) :] if line]
     assert rows[1 : 1 + len(value["AP"])] == sorted(value["AP"], key=lambda name: -value["AP"][name]["difference"])
     assert lines[lines.index("of 9 videos with actions, 2 got better, 6 worse") + 1 :] == [
