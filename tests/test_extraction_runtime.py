@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import config
-from extraction import openvino_network, runtime
+from extraction import openvino_network, runtime, user_cache
 from extraction.runtime import Device
 from features import records
 
@@ -272,9 +272,9 @@ def test_without_a_writable_cache_it_works_and_says_so(tmp_path, conversions, ca
 
 def test_the_cache_is_in_the_users_cache_folder(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert openvino_network.default_cache() == Path("/somewhere/temporal-action-localization/openvino")
+    assert user_cache.cache_folder("openvino") == Path("/somewhere/temporal-action-localization/openvino")
     monkeypatch.setenv("XDG_CACHE_HOME", "")
-    assert openvino_network.default_cache() == Path.home() / ".cache/temporal-action-localization/openvino"
+    assert user_cache.cache_folder("weights") == Path.home() / ".cache/temporal-action-localization/weights"
 
 
 def test_openvino_reports_to_nobody(tmp_path):
