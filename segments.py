@@ -194,7 +194,8 @@ def tiou(segments: np.ndarray, others: np.ndarray) -> np.ndarray:
     others = others.reshape(*others.shape[:-2], 1, -1, 2)
     overlap = np.minimum(segments[..., 1], others[..., 1]) - np.maximum(segments[..., 0], others[..., 0])
     intersection = np.maximum(overlap, 0)
-    union = np.ptp(segments, axis=-1) + np.ptp(others, axis=-1) - intersection
+    # not by ptp, which looks for the larger of the two and takes as long as all the rest
+    union = (segments[..., 1] - segments[..., 0]) + (others[..., 1] - others[..., 0]) - intersection
     with np.errstate(invalid="ignore"):
         return intersection / union
 

@@ -120,7 +120,7 @@ def overlaps(
       keys: [N] int.
       truth_keys: [M] int.
     """
-    by_key = np.argsort(truth_keys, kind="stable")
+    by_key = matching.grouped(truth_keys)
     first = np.searchsorted(truth_keys[by_key], keys, side="left")
     count = np.searchsorted(truth_keys[by_key], keys, side="right") - first
     end = np.cumsum(count)
@@ -153,7 +153,7 @@ def areas(
       [K, L] from 0 to 1; 0 for a class without predictions.
     """
     result = np.zeros((len(positives), hits.shape[1]))
-    order = np.argsort(classes, kind="stable")
+    order = matching.grouped(classes)
     borders = np.searchsorted(classes[order], np.arange(len(positives) + 1))
     for k, (first, end) in enumerate(zip(borders[:-1], borders[1:], strict=True)):
         if first < end:

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from evaluation import matching
 from evaluation.detection import Instances, Ranked
 from evaluation.subset import SHOWN_RECALLS, Evaluation, threshold_name
 
 DRAWS = 1000
 FEWEST_DRAWS = 100
 MOST_WEIGHTS = 100_000_000  # draws times predictions, beyond which fewer draws are made
-PART = 4_000_000  # of these at once
+PART = 1_000_000  # of these at once
 LEVEL = 0.95
 ROUGH = 10  # with fewer videos than these an interval is rough: it knows no video that is not there
 
@@ -43,7 +44,7 @@ def average_precisions(ranked: Ranked, weights: np.ndarray, num_classes: int) ->
 
     weights: [R, V], see `draw`. Videos that are not annotated are in every draw once.
     """
-    order = np.argsort(ranked.predicted.classes, kind="stable")
+    order = matching.grouped(ranked.predicted.classes)
     classes, videos = ranked.predicted.classes[order], ranked.predicted.videos[order]
     hits = ranked.hits[order]
     counted = None if ranked.counted is None else ranked.counted[order]
@@ -52,6 +53,9 @@ def average_precisions(ranked: Ranked, weights: np.ndarray, num_classes: int) ->
     group = level * num_classes + classes[row]
     first = np.searchsorted(group, group)  # the first hit of the same class and threshold
     class_first = np.searchsorted(classes, classes[row])  # the first prediction of the class
+    # where anything is read of what is shown so far: what lies between is summed at once
+    stops = np.unique(np.concatenate([class_first, row + 1]))
+    shown_first, shown_end = np.searchsorted(stops, class_first), np.searchsorted(stops, row + 1)
     positives = np.zeros((len(weights), num_classes))
     for number, weight in enumerate(weights):
         positives[number] = np.bincount(
@@ -60,18 +64,20 @@ def average_precisions(ranked: Ranked, weights: np.ndarray, num_classes: int) ->
     result = np.zeros((len(weights), num_classes, levels))
     # to keep classes and thresholds apart in one running maximum: precision is at most 1
     apart = 2.0 * (levels * num_classes - group)
+    each_video = with_others(weights, videos.max(initial=0) + 1)
+    each_video = each_video.astype(np.min_scalar_type(int(each_video.max(initial=0))))  # a byte is read the fastest
     for part in _parts(len(weights), max(len(videos), 2 * len(row))):
-        weight = with_others(weights[part], videos.max(initial=0) + 1)[:, videos]  # [R, N]
+        weight = each_video[part][:, videos]  # [R, N]
         mine = weight[:, row]  # [R, H]
         right = _running(mine)
         right = right[:, 1:] - right[:, first]
         if counted is None:
-            shown = _running(weight)
-            shown = shown[:, row + 1] - shown[:, class_first]
+            shown = _running_at(weight, stops)
+            shown = shown[:, shown_end] - shown[:, shown_first]
         else:
-            each = [_running(weight * counted[:, number]) for number in range(levels)]
+            each = [_running_at(weight * counted[:, number], stops) for number in range(levels)]
             shown = np.concatenate(
-                [each[n][:, row[level == n] + 1] - each[n][:, class_first[level == n]] for n in range(levels)], axis=1
+                [each[n][:, shown_end[level == n]] - each[n][:, shown_first[level == n]] for n in range(levels)], axis=1
             )
         precision = right / np.maximum(shown, 1)
         best = np.maximum.accumulate((precision + apart)[:, ::-1], axis=1)[:, ::-1] - apart
@@ -84,8 +90,16 @@ def average_precisions(ranked: Ranked, weights: np.ndarray, num_classes: int) ->
 def _running(values: np.ndarray) -> np.ndarray:
     """[R, N + 1]: the sum of what stands before each place."""
     sums = np.zeros((len(values), values.shape[1] + 1), np.int32)
-    np.cumsum(values, axis=1, out=sums[:, 1:])
+    np.cumsum(values, axis=1, dtype=np.int32, out=sums[:, 1:])
     return sums
+
+
+def _running_at(values: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """[R, S]: the sum of what stands from the first of the rising places `stops` [S] before each of them."""
+    if len(stops) < 2:
+        return np.zeros((len(values), len(stops)), np.int32)
+    sums = np.add.reduceat(values[:, stops[0] : stops[-1]], stops[:-1] - stops[0], axis=1, dtype=np.int32)
+    return _running(sums)
 
 
 def _parts(draws: int, size: int) -> Iterator[slice]:

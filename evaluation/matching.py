@@ -36,9 +36,16 @@ def best_first(scores: Sequence[float] | np.ndarray) -> np.ndarray:
     return np.argsort(-np.asarray(scores, np.float64), kind="stable")
 
 
+def grouped(groups: np.ndarray) -> np.ndarray:
+    """The order [N] in which those of one group, int, stand together, each group's as they come."""
+    # numbers of 16 bits are sorted by their digits, ten times as fast
+    short = len(groups) and groups.min() >= 0 and groups.max() <= np.iinfo(np.uint16).max
+    return np.argsort(groups.astype(np.uint16) if short else groups, kind="stable")
+
+
 def ranks(groups: np.ndarray) -> np.ndarray:
     """[N] int: how many of the predictions before this one, best first, are of the same group."""
-    order = np.argsort(groups, kind="stable")
+    order = grouped(groups)
     result = np.empty(len(groups), np.int64)
     result[order] = np.arange(len(groups)) - np.searchsorted(groups[order], groups[order])
     return result
