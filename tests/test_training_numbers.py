@@ -1,6 +1,7 @@
 """What a training takes of settings and annotations, in numbers by hand: rates, class weights, lengths, cache keys."""
 
 import os
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 import config
 import data
 from annotations import Video
-from features.cache import cache_key
+from features.cache import PreparedVideo, cache_key, cached
 from features.preparation import Preparation, Projection
 from segments import Segment
 from training import run_data
+from training.checkpoints import Checkpoints
 from training.state import TrainingState
 
 
@@ -86,3 +88,37 @@ def test_a_cache_is_of_its_files_and_of_all_that_was_learnt(tmp_path):
     os.utime(file, ns=(10**18, 10**18))
     keys.append(cache_key([file], learnt))
     assert len(set(keys)) == len(keys) and {len(key) for key in keys} == {16}
+
+
+def test_the_weights_that_are_exported_are_the_best_or_the_averages_of_the_last(tmp_path):
+    settings = config.load(None, ["model.num_nodes=2", "train.ema_decay=0.5"])
+    state = TrainingState(3, 2, settings.model, settings.train)
+    checkpoints = Checkpoints(tmp_path, state, 1)
+
+    def fill(value, variables):
+        for variable in variables:
+            variable.assign(np.full(variable.shape, value, np.float32))
+
+    fill(1.0, [weight.value for weight in state.trained])
+    fill(2.0, state.averages)
+    checkpoints.use_final_weights()
+    assert {float(value) for weight in state.trained for value in weight.numpy().ravel()} == {2.0}
+    fill(3.0, [weight.value for weight in state.trained])
+    checkpoints.keep_as_best()
+    fill(4.0, [weight.value for weight in state.trained])
+    checkpoints.use_final_weights()
+    assert {float(value) for weight in state.trained for value in weight.numpy().ravel()} == {3.0}
+
+
+def test_features_that_are_written_leave_the_memory(tmp_path):
+    written = []
+
+    def videos():
+        for number in range(4):
+            assert not [reference for reference in written[:-1] if reference() is not None]
+            features = np.full((5, 2), number, np.float32)
+            written.append(weakref.ref(features))
+            yield PreparedVideo(features, np.arange(5.0), np.zeros(5, bool), 5.0)
+
+    rows, _ = cached(tmp_path / "a.rows", videos())
+    assert rows[::5, 0].tolist() == [0, 1, 2, 3]
