@@ -166,15 +166,18 @@ def test_frames_of_any_rate_are_stepped_by_their_own_times(tmp_path, opened):
         leave(page)
 
 
-def test_borders_jump_to_cuts_and_to_other_segments(server, opened):
+def test_borders_jump_to_cuts_and_to_other_segments(server, opened, monkeypatch):
     address, desk = server
-    desk.labels.edit("v0", 0, {"add": [action(0.4, 1.2)]}, "training", 2.0)
+    monkeypatch.setattr(desk.workshop, "shots", lambda video: ([1.73], None))
+    # beside the frames' borders, which have every 0.04 s
+    desk.labels.edit("v0", 0, {"add": [action(0.4, 1.21)]}, "training", 2.0)
     page = opened(address)
-    page.evaluate("video.shots = [1.72]")
     near = page.evaluate("view.span * 5 / width()")  # seconds of five pixels
-    assert page.evaluate(f"[snapped(1.2 + {near}, null, false), snapped(1.72 - {near}, null, false)]") == [1.2, 1.72]
+    both = f"[snapped(1.21 + {near}, null, FREE), snapped(1.73 - {near}, null, FREE)]"
+    assert page.evaluate(both.replace("FREE", "false")) == [1.21, 1.73]
+    assert page.evaluate(both.replace("FREE", "true")) == [1.2, 1.72]  # Alt is held
     page.keyboard.press("g")
-    assert page.evaluate("snapped(1.21, null, false)") == 1.2  # the frame's
+    assert page.evaluate(both.replace("FREE", "false")) == [1.2, 1.72]
     assert page.evaluate("snapped(1.31, null, false)") == 1.32
 
 
