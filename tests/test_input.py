@@ -270,6 +270,10 @@ def test_augmented_windows_stay_in_their_videos_and_are_reproducible():
     # taken up after two batches, the same windows come
     resumed = batches(data.EpochOrder(seed=3, num_epochs=2, first_window=8))
     np.testing.assert_array_equal(resumed[0]["labels"], moved[2]["labels"])
+    # moved alone, a window ends with its video, and begins with it, and repeats no frame
+    rows = np.concatenate([batch["labels"] for batch in batches(changes=data.Augmentation(jitter=3))])
+    assert (np.diff(rows) == 1).all()
+    assert {rows[:, 0].min(), rows[:, -1].max()} == {0, 51} and len(set(rows[:, 0] % 4)) == 4
     # features follow their labels: `store` numbers them the same way
     np.testing.assert_array_equal(moved[0]["features"][..., 0], moved[0]["labels"] + 1)
 
