@@ -93,11 +93,11 @@ def test_smoothing_keeps_sums_and_constants_and_is_symmetric():
     constant = np.full((21, 2), 0.5)
     np.testing.assert_allclose(decoding.smooth(constant, boundaries, 0.4), constant)
     peak = one_class(np.arange(21) == 10)
-    smooth = decoding.smooth(peak, boundaries, 0.4)
+    smooth = decoding.smooth(peak, boundaries, 0.5)  # a frame at four standard deviations counts on both sides
     np.testing.assert_allclose(smooth.sum(axis=1), 1)
     np.testing.assert_allclose(smooth, smooth[::-1])
     # weights exp(-x^2 / 2 s^2) of neighbours a quarter second apart
-    assert smooth[11, 1] / smooth[10, 1] == pytest.approx(np.exp(-0.5 * (0.25 / 0.4) ** 2), rel=1e-3)
+    assert smooth[11, 1] / smooth[10, 1] == pytest.approx(np.exp(-0.5 * (0.25 / 0.5) ** 2), rel=1e-3)
     assert decoding.smooth(peak, boundaries, 0) is peak
     # intervals of 1 and 3 s, whose centres lie one standard deviation apart
     uneven = decoding.smooth(one_class([1, 0]), np.array([0.0, 1, 4]), 2.0)[:, 1]
