@@ -83,7 +83,7 @@ def test_surroundings_reach_a_share_of_the_length_and_at_least_one_frame(context
 def test_no_frames_and_no_action_give_no_segments():
     for probabilities in (np.zeros((0, 3)), np.eye(3)[[0, 0, 0]]):
         boundaries = np.arange(len(probabilities) + 1.0)
-        for method in ("runs", "thresholds", "peaks"):
+        for method in ("runs", "thresholds", "peaks", "shots"):
             found = decoding.decode(probabilities, boundaries, settings(f"method={method}"))
             assert found.segments.shape == (0, 2) and found.scores.shape == (0,)
 

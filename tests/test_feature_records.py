@@ -86,6 +86,18 @@ def test_what_stands_before_a_fault_is_read_and_what_comes_after_it_is_never_ope
         next(read)
 
 
+@pytest.mark.parametrize("ahead", [0, 1, 3, 63])
+def test_no_video_is_lost_or_given_twice_before_a_fault_far_ahead(tmp_path, monkeypatch, ahead):
+    monkeypatch.setattr(records, "MOST_AHEAD", ahead)
+    paths = [write(tmp_path, name, frames=1)[0] for name in "abcdefgh"]
+    paths[6].write_bytes(paths[6].read_bytes()[:-1])
+    read = []
+    with pytest.raises(ValueError, match=r"g\.tfrecord: damaged"):
+        for video in records.read_features(paths):
+            read.append(video.id)
+    assert "".join(read) == "abcdef"
+
+
 def test_records_are_read_ahead_by_their_size(tmp_path, monkeypatch):
     batches = []
     import tensorflow as tf

@@ -137,6 +137,9 @@ def test_the_command_takes_a_preset_and_what_changes_of_it(tmp_path, capsys):
     assert "label 'x': expected verb and noun" in capsys.readouterr().err
     assert metrics.main([*files, "--preset", "thumos14", "--tiou", "0.4", "--json"]) == 0
     assert '"0.40": 1.0' in capsys.readouterr().out
+    assert metrics.main([*files, "--tiou", "0.05:0.6:0.05"]) == 0
+    heads = [text.split()[1:] for text in capsys.readouterr().out.splitlines() if text.startswith("tIoU")]
+    assert [len(head) for head in heads] == [10, 2] and len({*sum(heads, [])}) == 12
 
 
 def write(folder, ground_truth, results):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from made_features import load_data, made_settings, make_data_set
+from matplotlib.axes import Axes
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -127,6 +128,21 @@ def test_what_is_learnt_has_a_label_and_is_no_padding():
         learnt, mask = step.targets(batch | more, "frames", 3)
         assert mask.numpy().tolist() == [[True, False, True, False]]
         assert not more or learnt is more["targets"]
+
+
+def test_the_figures_of_training_are_of_the_frames_before_each_step(tmp_path):
+    state, steps = made_training(tmp_path, "train.learning_rate=0.1")
+    labels, found = [], []
+    iterator, same = state.devices.distribute(batches()), iter(batches())
+    for _ in range(2):
+        batch = next(same)
+        labels.append(batch["labels"].numpy())
+        found.append(state.classify(batch["features"], batch["mask"]).argmax(axis=-1))
+        steps.take(iterator, tf.constant(1))
+    values = {name: float(metric.result()) for name, metric in state.metrics.items()}
+    labels, found = np.concatenate(labels), np.concatenate(found)
+    recalls = [np.mean(found[labels == label] == label) for label in range(3)]
+    assert values["mean_accuracy_train"] == pytest.approx(np.mean(recalls)) and values["mean_precision_train"] > 0
 
 
 def test_averages_begin_with_a_short_memory(tmp_path):
@@ -281,7 +297,7 @@ def test_an_evaluation_can_be_ended_between_its_batches(folder):
         evaluation.run(check)
 
 
-def test_a_timeline_shows_what_is_annotated():
+def test_a_timeline_shows_what_is_annotated(monkeypatch):
     boundaries, labels = np.arange(11.0), np.array([0, 0, 0, 1, 1, 1, 1, 0, 0, 0])
     scores = np.full((10, 3), [0.9, 0.05, 0.05])
 
@@ -297,6 +313,13 @@ def test_a_timeline_shows_what_is_annotated():
     # the classes are named
     others = drawn(labels, ("background", "climb", "fall"))
     assert others.shape == empty.shape and (others != drawn(labels)).any()
+    # of many classes those with the highest scores, behind what is annotated
+    drawn_classes, stairs = [], Axes.stairs
+    monkeypatch.setattr(Axes, "stairs", lambda axes, *values, **options: (
+        drawn_classes.append(options["label"]), stairs(axes, *values, **options))[1])  # fmt: skip
+    rising = np.tile(np.linspace(0, 1, 10), (10, 1))
+    draw_timeline(boundaries, rising, np.where(labels == 1, 3, 0), tuple("-123456789"))
+    assert drawn_classes == ["3", "9", "8", "7", "6", "5"]
     one = draw_timeline(np.array([0.0, 1.0]), np.ones((1, 1)), np.zeros(1, int), ("background",))
     assert Image.open(io.BytesIO(one)).size == empty.shape[1::-1]
 
