@@ -165,6 +165,12 @@ def test_bins_for_short_actions():
     assert [size["missed"] for size in misses["coverage"]] == [0, 2, 0, 0, 0]
 
 
+def test_bins_are_told_in_words():
+    assert errors.bin_range("length", {"above": 3, "to": 6.5}) == "to 6.5 s"
+    assert errors.bin_range("length", {"above": 6.5, "to": None}) == "> 6.5 s"
+    assert errors.bin_range("instances", {"above": 1, "to": 40}) == "to 40"
+
+
 def test_no_length_on_no_length_is_right_as_in_the_official_evaluation():
     assert kinds(annotated(v=[(5, 5, "a")]), results(v=[(5, 5, "a", 0.9)]))[0] == {"true positive": 1}
 

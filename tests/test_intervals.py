@@ -149,6 +149,8 @@ def test_two_runs_are_compared_on_the_same_draws():
     assert value["average_mAP"]["interval"] == pytest.approx(value["average_mAP"]["difference"] + ends)
     same = comparison.compare(scored[0], scored[0])
     assert (same["better"], same["average_mAP"]["interval"]) == (0.5, [0, 0])
+    words = "B is better in 50 % of the draws: the videos do not tell them apart"
+    assert words in terminal.comparison(same, ("p", "p")).splitlines()
     with pytest.raises(ValueError, match="of the same annotations"):
         comparison.compare(scored[0], metrics.evaluate(annotated({"v0": truth((0, 1))}), {}, "validation"))
 
