@@ -10,10 +10,10 @@ CONFIG ?=
 SUBSET ?= validation
 # tests in two processes, as many wait for others; tests/conftest.py says which stay together
 PROCESSES ?= 2
-# of `make learn`: the folder; anything: a model of all videos, too; of the search on folds
+# of `make learn`: the folder; anything: a model of all videos, too; of a search on folds, such as 20
 DATA ?= mine
 ALL ?=
-MINUTES ?= 20
+MINUTES ?=
 # of `make mutate`
 N ?= 100
 SEED ?= 0
@@ -48,8 +48,8 @@ demo: setup  ## every stage on the embedded sample set -> runs/demo
 
 ##@ with videos of one's own
 
-learn: setup  ## DATA=FOLDER of videos and a table -> settings, features, a trained run, a page; ALL=1: a model of all videos at last
-	$(RUN) plan.py $(DATA) --learn --minutes $(MINUTES) $(if $(ALL),--all)
+learn: setup  ## DATA=FOLDER of videos and a table -> settings, features, a trained run, a page; ALL=1: a model of all videos at last; MINUTES=20: a search
+	$(RUN) plan.py $(DATA) --learn $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ALL),--all)
 
 ##@ one stage at a time, with CONFIG=FILE
 

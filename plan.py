@@ -25,17 +25,18 @@ from planning import measured, rules, search, speed, stages, writing
 from planning.folder import DataSet
 from planning.rules import Choice, Choices
 
-MINUTES, EXTRACTION_MINUTES = 20.0, 60.0
+EXTRACTION_MINUTES = 60.0
 
 
-def run(data_set: DataSet, minutes: float = MINUTES, trials: int | None = None,
+def run(data_set: DataSet, minutes: float | None = None, trials: int | None = None,
         extraction_minutes: float = EXTRACTION_MINUTES, force: bool = False) -> int:  # fmt: skip
     """Measure, choose and write; a search goes on where it was stopped.
 
     Args:
       data_set: of `planning.folder`.
-      minutes: that the search on folds may take; 0: recipe and rules only.
-      trials: so many trials instead, however long they take.
+      minutes: that a search on folds may take; None: recipe and rules, of which one look at folds says from which score
+        on segments are to be shown; 0: without that.
+      trials: of a search, so many instead of minutes, however long they take.
       extraction_minutes: that features may take.
       force: overwrite settings that a person edited, and plan anew what is planned.
 
@@ -115,7 +116,7 @@ def _fingerprint(data_set: DataSet, annotated: Annotations) -> dict:
     }
 
 
-def _plan_all(data_set: DataSet, annotated: Annotations, about: dict, minutes: float, trials: int | None) -> int:
+def _plan_all(data_set: DataSet, annotated: Annotations, about: dict, minutes: float | None, trials: int | None) -> int:
     """Choose everything, of features that are there."""
     folder, paths = data_set.folder, data_set.resolved
     utils.start_tensorflow()
@@ -124,9 +125,11 @@ def _plan_all(data_set: DataSet, annotated: Annotations, about: dict, minutes: f
     choices = rules.recipe() | rules.collected(rules.of_features(found, features))
     choices |= _of_these_features(data_set) | data_set.given
     said: list[dict] = []
-    if (minutes > 0 or trials is not None) and rules.folds(features) > 1:
+    if minutes is None and trials is None:
+        trials = 1
+    if (trials is not None or minutes > 0) and rules.folds(features) > 1:
         evaluate, decode = _on_folds(data_set, choices, features)
-        log = search.Trials(folder / writing.TRIALS, about, evaluate, decode, minutes, trials)
+        log = search.Trials(folder / writing.TRIALS, about, evaluate, decode, minutes or 0.0, trials)
         changes, said, shown_score = search.search(log, {key: choice.value for key, choice in choices.items()})
         choices |= rules.of_search(changes, said, shown_score)
     told = rules.warnings(found, features) + without_features(paths)
@@ -210,13 +213,13 @@ def main(argv: list[str] | None = None) -> int:
         "is the one that FILE names, and the plan goes into its paths.model_dir."
     )
     parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER")
-    parser.add_argument("--minutes", type=float, default=MINUTES, metavar="M",
-                        help=f"that the search on folds may take, 0 for none (default: {MINUTES:g})")  # fmt: skip
+    parser.add_argument("--minutes", type=float, metavar="M", help="search for so long, such as 20, on folds; 0: not "
+                        "even the score from which on segments are shown is looked up there")  # fmt: skip
     parser.add_argument("--trials", type=int, metavar="N", help="so many trials instead of minutes: equal everywhere")
     parser.add_argument("--extraction-minutes", type=float, default=EXTRACTION_MINUTES, metavar="M",
                         help=f"that features may take (default: {EXTRACTION_MINUTES:g})")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="plan anew, over settings that were edited")
-    parser.add_argument("--learn", action="store_true", help="every stage: check, plan, extract, search, train on all "
+    parser.add_argument("--learn", action="store_true", help="every stage: check, plan, extract, train on all "
                         "training videos, predict, evaluate, page; goes on where it was stopped")  # fmt: skip
     parser.add_argument("--all", action="store_true", help="with --learn: at last train a model on all videos, final/")
     parser.add_argument("--fresh", action="store_true", help="with --learn: begin the training anew")
@@ -227,7 +230,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--learn takes a FOLDER")
 
     def chosen() -> int:
-        options = ["--minutes", str(arguments.minutes), "--extraction-minutes", str(arguments.extraction_minutes)]
+        options = ["--extraction-minutes", str(arguments.extraction_minutes)]
+        options += ["--minutes", str(arguments.minutes)] if arguments.minutes is not None else []
         options += ["--trials", str(arguments.trials)] if arguments.trials is not None else []
         if arguments.learn:
             return stages.learn(arguments.folder, options, arguments.all, arguments.fresh)

@@ -207,5 +207,20 @@ def test_what_is_planned_is_not_planned_again_and_what_was_edited_is_left(planne
     assert plan.main([str(planned)]) == 0
     assert "edited since it was planned" in capsys.readouterr().out
     assert (planned / writing.SETTINGS).read_bytes() == before + b"# mine\n"
-    assert plan.main([str(planned), "--minutes", "0", "--force"]) == 0
-    assert "# mine" not in (planned / writing.SETTINGS).read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(rules, "FOLDS", 2)
+        patch.setitem(rules.RECIPE, "train.max_steps", 30)
+        assert plan.main([str(planned), "--minutes", "0", "--force"]) == 0
+        without = json.loads((planned / writing.PLAN).read_text())["choices"]
+        assert not [choice for choice in without if choice["source"] == "folds"]
+        assert "# mine" not in (planned / writing.SETTINGS).read_text()
+        # unasked, folds are looked at once, for the score from which on segments are shown
+        (planned / writing.TRIALS).unlink()
+        assert plan.main([str(planned), "--force"]) == 0
+    _, trial = (json.loads(line) for line in (planned / writing.TRIALS).read_text().splitlines())
+    assert (trial["changes"], trial["share"]) == ({}, search.ALL)
+    known = json.loads((planned / writing.PLAN).read_text())
+    assert known["search"] == []
+    assert [(choice["key"], choice["value"]) for choice in known["choices"] if choice["source"] == "folds"] == [
+        ("predict.shown_score", trial["shown_score"])
+    ]
