@@ -28,7 +28,7 @@ LEAF_LEVEL = 3
 # kinds of oddity that real files hold, each as the warning calls it
 BEYOND, BEFORE = "end beyond their video's end (clipped in labels)", "begin before 0 (clipped in labels)"
 EMPTY, TWICE = "have no length (not in labels)", "are given twice"
-ROUNDING = 0.02  # seconds beyond the end, which are none but those of rounding
+ROUNDING = 0.02  # seconds beyond the end that are taken for rounding
 UNSEEN = str.maketrans("", "", JOINERS)
 
 

@@ -34,7 +34,7 @@ def annotation_file(videos: Path) -> Path:
 def _refuse_to_hide_a_table(path: Path, videos: Path) -> None:
     """Raises ValueError where a new file at `path` would be read in place of the table of actions beside it."""
     others = files.tables_in(path.parent) if path.parent.is_dir() and not path.exists() else []
-    if others:
+    if len(others) == 1:  # of several none is read, as nobody says which
         command = shlex.join(
             ["python", "annotations.py", "convert", str(others[0]), str(path), "--videos", str(videos)]
         )

@@ -30,7 +30,7 @@ BY_SUFFIX = {".json": "activitynet", ".csv": "table", ".tsv": "table", ".boris":
 # of formats with one file a video, how its name ends
 A_FILE_EACH = {"elan": ".eaf", "frames": f"{frames.SUFFIX}.csv", "audacity": ".txt", "srt": ".srt", "vtt": ".vtt"}
 
-# of a folder with one table of its videos' actions, besides JSON
+# of a folder with one table of its videos' actions
 TABLES = (".csv", ".tsv", ".boris", ".eaf")
 NOT_EMPTY = ("audacity", "srt", "thumos")  # cannot hold a video without segments
 # what formats are made of, where not of text
@@ -38,9 +38,9 @@ KINDS = {"activitynet": "JSON", "boris": "JSON", "via": "JSON", "labelstudio": "
          "thumos": "folder"}  # fmt: skip
 
 
-def tables_in(folder: Path) -> list[Path]:
-    """The files of a folder that are called as tables of actions, but for JSON, in the order of their names."""
-    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in TABLES and path.is_file()]
+def tables_in(folder: Path, suffixes: tuple[str, ...] = TABLES) -> list[Path]:
+    """The files of a folder that are called as tables of actions, in the order of their names."""
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes and path.is_file()]
 
 
 def recognise(path: Path) -> tuple[str, Any]:

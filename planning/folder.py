@@ -91,13 +91,12 @@ def existing(folder: Path) -> Path:
 
 
 def _find_table(folder: Path) -> Path:
-    found = formats.tables_in(folder)
     if (folder / ANNOTATIONS).is_file():
-        if found:
-            told = ", ".join(path.name for path in found)
+        told = ", ".join(path.name for path in formats.tables_in(folder))
+        if told:
             utils.LOGGER.warning("%s: %s counts; not read: %s", folder, ANNOTATIONS, told)
         return folder / ANNOTATIONS
-    found = sorted([*found, *(path for path in folder.glob("*.json") if path.name != PLAN and path.is_file())])
+    found = [path for path in formats.tables_in(folder, (*formats.TABLES, ".json")) if path.name != PLAN]
     if len(found) != 1:
         received = ", ".join(path.name for path in found) or "none"
         raise ValueError(

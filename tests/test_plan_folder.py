@@ -115,6 +115,9 @@ def test_a_table_beside_annotations_is_told_to_be_no_longer_read(tmp_path, caplo
     (tmp_path / "annotations.json").write_text(found)
     folders.open_folder(tmp_path)
     assert f"{tmp_path}: annotations.json counts; not read: actions.csv" in caplog.messages
+    (tmp_path / "actions.csv").unlink()
+    (tmp_path / "annotations.json").rename(tmp_path / "LABELS.JSON")  # as some systems write names
+    assert sorted(annotations.load(folders.open_folder(tmp_path).resolved.json_data_path).videos) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
