@@ -240,6 +240,20 @@ def test_refuses_what_cannot_be(more, message):
         analyse(annotated(v=[(0, 1, "a")]), {}, "validation", **more)
 
 
+def test_bins_are_detads():
+    # Alwassel et al. 2018, the supplement's table, and the defaults of their script for THUMOS14
+    assert errors.BINS == {
+        "activitynet": {"length": (30, 60, 120, 180), "coverage": (0.2, 0.4, 0.6, 0.8), "instances": (1, 4, 8)},
+        "thumos14": {"length": (3, 6, 12, 18), "coverage": (0.02, 0.04, 0.06, 0.08), "instances": (1, 40, 80)},
+    }
+
+
+def test_the_command_names_the_bins_that_there_are(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        errors.main(["--bins", "mine"])
+    assert "argument --bins: invalid choice: 'mine'" in capsys.readouterr().err
+
+
 def test_refuses_a_subset_without_segments():
     with pytest.raises(ValueError, match="subset testing: no annotated segments"):
         analyse(annotated(v=[(0, 1, "a")]), {}, "testing")

@@ -140,9 +140,20 @@ def test_timestamps_that_do_not_fit_the_video_are_refused(folder, timestamps, se
         as_video(folder / "a.npz", Placing(), 10.0)
 
 
-def test_milliseconds_are_known_by_their_name(folder):
-    np.savez(folder / "a.npz", features=ROWS, timestamps_ms=(np.arange(20) + 0.5) * 500)
-    assert as_video(folder / "a.npz", Placing(), 10.0).timestamps[:2].tolist() == [0.25, 0.75]
+MS = {"npz": ("timestamps_ms", "timestamp_ms"), "csv": ("ms", "Time (ms)", "milliseconds", "timestamps ms")}
+
+
+@pytest.mark.parametrize(("suffix", "names"), MS.items())
+def test_milliseconds_are_known_by_their_name(folder, suffix, names):
+    times = (np.arange(20) + 0.5) * 500
+    for name in names:
+        path = folder / f"a.{suffix}"
+        if suffix == "npz":
+            np.savez(path, features=ROWS, **{name: times})
+        else:
+            lines = (",".join(map(str, [time, *row])) for time, row in zip(times, ROWS, strict=True))
+            path.write_text("\n".join([f"{name},x,y", *lines]))
+        np.testing.assert_array_equal(as_video(path, Placing(), 10.0).timestamps, times / 1000)
 
 
 def test_one_row_is_a_video(tmp_path, folder):

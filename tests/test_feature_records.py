@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+import utils
 from features import records
 
 
@@ -48,6 +49,20 @@ def test_several_files_come_in_order(tmp_path):
     paths = [write(tmp_path, name, frames=frames)[0] for name, frames in lengths]
     assert [(read.id, len(read.features)) for read in records.read_features(paths)] == lengths
     assert list(records.read_features([])) == []
+
+
+def test_a_file_that_vanishes_while_it_is_read_is_named(tmp_path, monkeypatch):
+    first, gone = (write(tmp_path, name)[0] for name in "ab")
+    gone.unlink()
+    monkeypatch.setattr(records, "_check_lengths", lambda path: 1_000)  # it was there when the lengths were looked at
+    with pytest.raises(ValueError, match=r"b\.tfrecord: cannot be read: .*No such file"):
+        list(records.read_features([first, gone]))
+
+
+def test_a_video_begun_looks_through_no_folder(tmp_path, monkeypatch):
+    # which would take the time of all files, for each; extraction clears up once
+    monkeypatch.setattr(utils, "remove_temporary_files", None)
+    write(tmp_path)
 
 
 def test_nothing_appears_when_a_video_is_given_up(tmp_path):

@@ -150,6 +150,10 @@ def test_a_run_of_other_annotations_is_told_and_one_of_other_classes_refused(fol
     file.write_text(file.read_text().replace('"jump"', '"leap"'))
     with pytest.raises(ValueError, match="begun with other classes, such as 'jump': --fresh starts it over"):
         trainer.run(settings)
+    for other in ({}, {"classes": 2}, []):
+        (tmp_path / "run/model.json").write_text(json.dumps(other))
+        with pytest.raises(ValueError, match=r"run/model\.json: not the description of a run; --fresh starts it over"):
+            start.tell_of_other_data(tmp_path / "run", load_data(made_settings(folder)))
 
 
 def test_patience_without_a_map_stops_nothing(folder, caplog):

@@ -1,5 +1,6 @@
 """The recurrent layer and the optimizer against Keras' own, what TensorBoard gets."""
 
+import dataclasses
 import io
 import itertools
 from types import SimpleNamespace
@@ -251,8 +252,13 @@ def test_the_validation_map_is_the_mean_and_that_of_the_lowest_threshold(folder)
                for s in run_data.annotated.videos[name].segments]
         for name in run_data.validation.ids
     }  # fmt: skip
-    found = validation_map(run_data, results, 3)
-    assert found == pytest.approx({"average_mAP": 0.1, "mAP_0.50": 1.0, "AP/jump": 0.1, "AP/run": 0.1})
+    expected = pytest.approx({"average_mAP": 0.1, "mAP_0.50": 1.0, "AP/jump": 0.1, "AP/run": 0.1})
+    assert validation_map(run_data, results, 3) == expected
+    # a video of which there are no features, such as a lost one, is no miss
+    (some,) = (video for video in run_data.annotated.videos.values() if video.id == run_data.validation.ids[0])
+    videos = run_data.annotated.videos | {"lost": dataclasses.replace(some, id="lost")}
+    annotated = dataclasses.replace(run_data.annotated, videos=videos)
+    assert validation_map(dataclasses.replace(run_data, annotated=annotated), results, 3) == expected
 
 
 def test_what_tensorboard_gets(folder):
